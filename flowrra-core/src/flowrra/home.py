@@ -1,0 +1,170 @@
+"""Which event loop an application lives on, and the way there from everywhere else.
+
+The home loop is the one that called ``start()``. Before that, and after that loop was closed
+without ``stop()``, it is the process's one background loop. Calls on the home loop are plain
+awaits; others are handed over, and handed over again if the application moves meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from flowrra.executors.stopping import stop_here_if_loading
+
+T = TypeVar("T")
+
+
+class _Moved:
+    """Stands for the value of a call that the application left behind when it moved."""
+
+
+_MOVED: Final = _Moved()
+
+
+class Home:
+    """Where one application's calls run."""
+
+    def __init__(self, adopt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._adopt = adopt
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Lives as long as the home loop; whoever cancels everything on that loop cancels it too.
+        self._guard: asyncio.Task[None] | None = None
+        self._orphaned = False
+        self._visitors: set[asyncio.Task[Any]] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that called ``start()``, or None."""
+        return self._loop
+
+    async def call(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Run *step* on the home loop and return its value, from any loop."""
+        running = asyncio.get_running_loop()
+        while True:
+            if self._loop is running:
+                return await step()
+            home = self.current()
+            if home is running:
+                return await step()
+            answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._visit(step), home))
+            if not isinstance(answer, _Moved):
+                return answer
+
+    def call_sync(self, step: Callable[[], Awaitable[T]], instead: str) -> T:
+        """Run *step* on the home loop and return its value, from a thread without a running loop.
+
+        Raises:
+            RuntimeError: The thread has a running loop, which this call would block; names the
+                call to await *instead*.
+        """
+        stop_here_if_loading()
+        if _has_loop():
+            raise RuntimeError(
+                f"this thread runs an event loop, which app.sync would block; use: await {instead}"
+            )
+        while True:
+            answer = asyncio.run_coroutine_threadsafe(self._visit(step), self.current()).result()
+            if not isinstance(answer, _Moved):
+                return answer
+
+    async def move_here(self, leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Make the running loop the home, after *leave* has run on the loop that was it."""
+        here = asyncio.get_running_loop()
+        with self._lock:
+            before = self._find()
+            if before is None:
+                self._loop = here
+        if before is not None and before is not here:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._depart(leave, here), before))
+        self._loop = here
+        self._guard = asyncio.create_task(asyncio.sleep(float("inf")))
+
+    async def leave(self) -> None:
+        """Make the background loop the home again. To be called on the home loop."""
+        guard, self._loop, self._guard = self._guard, None, None
+        self._send_away()
+        if guard is not None:
+            guard.cancel()
+            await asyncio.wait([guard])
+
+    async def _depart(
+        self, leave: Callable[[], Coroutine[Any, Any, None]], to: asyncio.AbstractEventLoop
+    ) -> None:
+        await leave()
+        self._loop = to
+        self._send_away()
+
+    def _send_away(self) -> None:
+        """Let the callers of all calls under way here, but for the current one, come again elsewhere."""
+        for visitor in self._visitors - {asyncio.current_task()}:
+            visitor.cancel()
+
+    async def _visit(self, step: Callable[[], Awaitable[T]]) -> T | _Moved:
+        """Run *step* for a caller elsewhere."""
+        visitor = asyncio.current_task()
+        if visitor is None or (self._loop or background_loop()) is not asyncio.get_running_loop():
+            return _MOVED
+        self._visitors.add(visitor)
+        try:
+            return await step()
+        except asyncio.CancelledError:
+            if self._guard is not None and self._guard.cancelling():
+                self._lose()
+            return _MOVED
+        finally:
+            self._visitors.discard(visitor)
+
+    def _lose(self) -> None:
+        """The home loop is closed, or about to be, without ``stop()``."""
+        self._loop = self._guard = None
+        self._orphaned = True
+
+    def current(self) -> asyncio.AbstractEventLoop:
+        """The loop that calls run on now. Adopts the application where its home loop was lost."""
+        with self._lock:
+            return self._find() or background_loop()
+
+    def look(self) -> None:
+        """Adopt the application if its home loop was lost."""
+        with self._lock:
+            self._find()
+
+    def _find(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that calls run on now, or None where that would be a background loop yet to be started."""
+        guard = self._guard
+        if self._loop is not None and (self._loop.is_closed() or (guard and guard.cancelling())):
+            self._lose()
+        if self._orphaned:
+            self._orphaned = False
+            asyncio.run_coroutine_threadsafe(self._adopt(), background_loop()).result()
+        if self._loop is None and _background is not None and _background[0] == os.getpid():
+            return _background[1]
+        return self._loop
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+_lock = threading.Lock()
+_background: tuple[int, asyncio.AbstractEventLoop] | None = None
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """The process's one background loop, in a daemon thread; started when it is first needed."""
+    global _background  # noqa: PLW0603  (one per process)
+    with _lock:
+        if _background is None or _background[0] != os.getpid():
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="flowrra-background", daemon=True).start()
+            _background = (os.getpid(), loop)
+        return _background[1]

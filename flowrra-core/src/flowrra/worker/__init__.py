@@ -1,0 +1,1 @@
+"""The one worker loop, for every broker."""

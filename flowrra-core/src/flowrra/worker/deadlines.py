@@ -1,0 +1,61 @@
+"""Time limits of many running tasks on one timer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Generic, TypeVar
+
+from flowrra.clock import Clock, Timer
+
+T = TypeVar("T")
+
+
+class Deadlines(Generic[T]):
+    """Calls back for each item whose time has come. Adding and discarding cost O(log n) at most."""
+
+    def __init__(self, clock: Clock, expired: Callable[[T], object]) -> None:
+        self._clock = clock
+        self._expired = expired
+        self._active: dict[T, float] = {}
+        self._heap: list[tuple[float, int, T]] = []
+        self._numbers = count()
+        self._timer: Timer | None = None
+        self._armed_for = float("inf")
+
+    def add(self, item: T, when: float) -> None:
+        """Call back for *item* at *when*, monotonic seconds."""
+        self._active[item] = when
+        heappush(self._heap, (when, next(self._numbers), item))
+        if when < self._armed_for:
+            self._arm(when)
+
+    def discard(self, item: T) -> None:
+        """Forget *item*."""
+        if self._active.pop(item, None) is not None and len(self._heap) > 64 + 4 * len(self._active):
+            self._heap = [entry for entry in self._heap if self._active.get(entry[2]) == entry[0]]
+            heapify(self._heap)
+
+    def stop(self) -> None:
+        """Forget everything."""
+        self._active.clear()
+        self._heap.clear()
+        self._arm(float("inf"))
+
+    def _arm(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed_for = when
+        if when != float("inf"):
+            self._timer = self._clock.call_later(max(0.0, when - self._clock.monotonic()), self._ring)
+
+    def _ring(self) -> None:
+        now = self._clock.monotonic()
+        while self._heap and self._heap[0][0] <= now:
+            when, _, item = heappop(self._heap)
+            if self._active.get(item) == when:
+                del self._active[item]
+                self._expired(item)
+        self._arm(self._heap[0][0] if self._heap else float("inf"))

@@ -1,0 +1,215 @@
+"""Keeping leases while tasks run, and sending their progress."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+from flowrra.call import Call
+from flowrra.clock import Clock, Timer
+from flowrra.exceptions import PermanentError
+from flowrra.message import Holding, Receipt, Renewal
+from flowrra.protocols import Broker
+from flowrra.url import redact
+
+logger: logging.Logger = logging.getLogger("flowrra.worker")
+
+#: Seconds between two reports of progress.
+PROGRESS_EVERY: Final = 1.0
+#: Seconds for which the worker's loop may be blocked before its leases are given up.
+MAX_BLOCK: Final = 300.0
+
+Held: TypeAlias = Callable[[], list[tuple[Receipt, Call]]]
+Answered: TypeAlias = Callable[[Sequence[Renewal], Sequence[Holding]], None]
+
+
+class Renewing(Protocol):
+    """Renews a worker's leases, every third of a lease."""
+
+    def start(self, held: Held, answered: Answered) -> None:
+        """Begin. *held* names what to renew; *answered* is called on the worker's loop."""
+        ...
+
+    async def before_claim(self) -> None:
+        """Renew now what is overdue, so that the worker doesn't reap its own leases."""
+        ...
+
+    def progressed(self, call: Call) -> None:
+        """Send the call's progress within a second. Callable from any thread."""
+        ...
+
+    async def stop(self) -> None:
+        """End."""
+        ...
+
+
+def _complain(error: Exception) -> None:
+    text = redact(f"{type(error).__name__}: {error}")
+    logger.warning("can't renew leases: %s; trying again until it works", text)
+
+
+class LoopRenewing:
+    """For a broker that lives in this process, on this loop: nobody can claim while the loop is blocked.
+    Also for a broker that was given as an object, of which there can't be a second connection."""
+
+    def __init__(self, broker: Broker, lease: float, clock: Clock) -> None:
+        self._broker = broker
+        self._lease = lease
+        self._clock = clock
+        self._progressed: set[Call] = set()
+        self._next = 0.0
+        self._timer: Timer | None = None
+        self._flush: Timer | None = None
+        self._flushed = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, held: Held, answered: Answered) -> None:
+        """Begin, on the running loop."""
+        self._held = held
+        self._answered = answered
+        self._loop = asyncio.get_running_loop()
+        self._arm()
+
+    def _arm(self) -> None:
+        self._next = self._clock.monotonic() + self._lease / 3
+        self._timer = self._clock.call_later(self._lease / 3, self._ring)
+
+    def _ring(self) -> None:
+        self._arm()
+        self._spawn(self._held())
+
+    def _spawn(self, pairs: Sequence[tuple[Receipt, Call]]) -> None:
+        if pairs:
+            task = asyncio.ensure_future(self._renew(pairs))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _renew(self, pairs: Sequence[tuple[Receipt, Call]]) -> None:
+        renewals = [Renewal(receipt, call.progress_data) for receipt, call in pairs]
+        try:
+            answers = await self._broker.renew(renewals, self._lease)
+        except Exception as error:
+            _complain(error)
+        else:
+            self._answered(renewals, answers)
+
+    async def before_claim(self) -> None:
+        """Renew if the timer is late because the loop was blocked."""
+        if self._clock.monotonic() > self._next + self._lease / 3 and (pairs := self._held()):
+            await self._renew(pairs)
+
+    def progressed(self, call: Call) -> None:
+        """Send progress soon."""
+        self._progressed.add(call)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._arm_flush)
+
+    def _arm_flush(self) -> None:
+        if self._flush is None and self._timer is not None:
+            delay = max(0.0, self._flushed + PROGRESS_EVERY - self._clock.monotonic())
+            self._flush = self._clock.call_later(delay, self._send_progress)
+
+    def _send_progress(self) -> None:
+        self._flush = None
+        self._flushed = self._clock.monotonic()
+        progressed, self._progressed = self._progressed, set()
+        self._spawn([pair for pair in self._held() if pair[1] in progressed])
+
+    async def stop(self) -> None:
+        """Cancel the timers."""
+        for timer in (self._timer, self._flush):
+            if timer is not None:
+                timer.cancel()
+        self._timer = None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class ThreadRenewing:
+    """For a broker that others can claim from: a thread with a connection of its own keeps the
+    leases, so that a task that blocks the loop is not run twice."""
+
+    def __init__(self, make_broker: Callable[[], Broker], lease: float) -> None:
+        self._make_broker = make_broker
+        self._lease = lease
+        self._progressed: set[Call] = set()
+        self._thread: threading.Thread | None = None
+        self._failing = False
+
+    def start(self, held: Held, answered: Answered) -> None:
+        """Begin, in a new thread."""
+        self._held = held
+        self._answered = answered
+        self._home = asyncio.get_running_loop()
+        self._ticked = time.monotonic()
+        self._loop = asyncio.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(target=self._main, name="flowrra-renewal", daemon=True)
+        self._thread.start()
+
+    async def before_claim(self) -> None:
+        """Nothing is ever overdue: the thread doesn't wait for the loop."""
+
+    def progressed(self, call: Call) -> None:
+        """Send progress with the next round."""
+        self._progressed.add(call)
+
+    async def stop(self) -> None:
+        """End the thread."""
+        if self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stopped.set)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def _main(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._keep())
+
+    async def _keep(self) -> None:
+        broker = self._make_broker()
+        await self._guarded(broker.open())
+        due = time.monotonic() + self._lease / 3
+        while not await self._pause(min(PROGRESS_EVERY, self._lease / 6)):
+            full = time.monotonic() >= due
+            if full:
+                due = time.monotonic() + self._lease / 3
+            if full or self._progressed:
+                await self._guarded(self._round(broker, full))
+        await self._guarded(broker.close())
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; whether it is time to end."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        return self._stopped.is_set()
+
+    async def _guarded(self, step: Awaitable[None]) -> None:
+        """Take a step in at most a third of a lease; a failure is said once, the next round tries again."""
+        try:
+            async with asyncio.timeout(self._lease / 3):
+                await step
+            self._failing = False
+        except Exception as error:
+            if not self._failing:
+                _complain(error)
+            self._failing = True
+
+    async def _round(self, broker: Broker, full: bool) -> None:
+        if time.monotonic() - self._ticked > MAX_BLOCK:
+            raise PermanentError(f"the worker's loop has been blocked for more than {MAX_BLOCK:g} s")
+        self._home.call_soon_threadsafe(self._tick)
+        progressed, self._progressed = self._progressed, set()
+        pairs = [pair for pair in self._held() if full or pair[1] in progressed]
+        renewals = [Renewal(receipt, call.progress_data) for receipt, call in pairs]
+        if renewals:
+            answers = await broker.renew(renewals, self._lease)
+            self._home.call_soon_threadsafe(self._answered, renewals, answers)
+
+    def _tick(self) -> None:
+        self._ticked = time.monotonic()

@@ -1,0 +1,32 @@
+"""The clock for tests, and two more ways to let time pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from flowrra import testing
+from flowrra.testing.clock import FakeTimer, settled
+
+
+class FakeClock(testing.FakeClock):
+    def call_later(self, delay: float, callback: Callable[[], object]) -> FakeTimer:
+        """What is due now needs no time to pass."""
+        timer = super().call_later(delay, callback)
+        if delay <= 0:
+            asyncio.get_running_loop().call_soon(timer.run)
+        return timer
+
+    async def settle(self) -> None:
+        """Let everything happen that needs no time."""
+        await settled()
+
+    async def jump(self, seconds: float) -> None:
+        """Let much time pass at once: what should have rung in between rings now, once."""
+        await self.settle()
+        self._now += seconds
+        overdue = [timer for when, _, timer in self._timers if when <= self._now]
+        self._timers = sorted(entry for entry in self._timers if entry[0] > self._now)
+        for timer in overdue:
+            timer.run()
+        await self.settle()
