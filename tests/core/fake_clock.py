@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from flowrra import testing
-from flowrra.testing.clock import FakeTimer, settled
+from flowrra.testing.clock import settled
 
 
 class FakeClock(testing.FakeClock):
-    def call_later(self, delay: float, callback: Callable[[], object]) -> FakeTimer:
-        """What is due now needs no time to pass."""
-        timer = super().call_later(delay, callback)
-        if delay <= 0:
-            asyncio.get_running_loop().call_soon(timer.run)
-        return timer
-
     async def settle(self) -> None:
         """Let everything happen that needs no time."""
         await settled()

@@ -158,7 +158,7 @@ async def test_a_task_that_will_not_end_is_handed_back_and_its_late_result_is_re
     await begun.wait()
     await app.stop(timeout=0)
     assert await handle.status() is TaskStatus.PENDING
-    assert f"task stubborn ({handle.id}) doesn't end; it is handed back" in caplog.text
+    assert f"task {handle.id} (stubborn) doesn't end; it is handed back" in caplog.text
     free.set()
     await asyncio.sleep(0.01)
     assert await handle.status() is TaskStatus.PENDING

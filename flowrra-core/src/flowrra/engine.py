@@ -241,4 +241,4 @@ class Engine:
         await self.connections.close()
         await self.connections.open()
         if worker is not None:
-            await self.connections.broker.settle(worker.unfinished())
+            await worker.abandon()

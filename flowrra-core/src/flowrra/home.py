@@ -11,11 +11,16 @@ import asyncio
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, wait
 from typing import Any, Final, TypeVar
 
 from flowrra.executors.stopping import stop_here_if_loading
 
 T = TypeVar("T")
+
+
+#: Seconds after which a call that was handed over looks whether its loop is still there.
+LOOK_EVERY: Final = 1.0
 
 
 class _Moved:
@@ -51,7 +56,7 @@ class Home:
             home = self.current()
             if home is running:
                 return await step()
-            answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._visit(step), home))
+            answer = await _outcome(self._send(step, home), home)
             if not isinstance(answer, _Moved):
                 return answer
 
@@ -68,7 +73,8 @@ class Home:
                 f"this thread runs an event loop, which app.sync would block; use: await {instead}"
             )
         while True:
-            answer = asyncio.run_coroutine_threadsafe(self._visit(step), self.current()).result()
+            home = self.current()
+            answer = _outcome_sync(self._send(step, home), home)
             if not isinstance(answer, _Moved):
                 return answer
 
@@ -103,6 +109,17 @@ class Home:
         """Let the callers of all calls under way here, but for the current one, come again elsewhere."""
         for visitor in self._visitors - {asyncio.current_task()}:
             visitor.cancel()
+
+    def _send(self, step: Callable[[], Awaitable[T]], home: asyncio.AbstractEventLoop) -> Future[T | _Moved]:
+        """Let *home* run *step*; a loop that is closed by now has moved."""
+        visit = self._visit(step)
+        try:
+            return asyncio.run_coroutine_threadsafe(visit, home)
+        except RuntimeError:
+            visit.close()
+            gone: Future[T | _Moved] = Future()
+            gone.set_result(_MOVED)
+            return gone
 
     async def _visit(self, step: Callable[[], Awaitable[T]]) -> T | _Moved:
         """Run *step* for a caller elsewhere."""
@@ -145,6 +162,29 @@ class Home:
         if self._loop is None and _background is not None and _background[0] == os.getpid():
             return _background[1]
         return self._loop
+
+
+async def _outcome(sent: Future[T | _Moved], home: asyncio.AbstractEventLoop) -> T | _Moved:
+    """Await what was sent to *home*, which may close before it has looked at it."""
+    answer = asyncio.wrap_future(sent)
+    try:
+        while not answer.done():
+            await asyncio.wait([answer], timeout=LOOK_EVERY)
+            if home.is_closed() and not answer.done():
+                return _MOVED
+        return answer.result()
+    finally:
+        answer.cancel()
+
+
+def _outcome_sync(sent: Future[T | _Moved], home: asyncio.AbstractEventLoop) -> T | _Moved:
+    """The same, blocking."""
+    while True:
+        done, _ = wait([sent], LOOK_EVERY)
+        if done:
+            return sent.result()
+        if home.is_closed():
+            return _MOVED
 
 
 def _has_loop() -> bool:

@@ -14,14 +14,14 @@ from flowrra.exceptions import ExecutorCrashedError
 from flowrra.executors.plain import check_plain
 from flowrra.executors.remote import NotStartedError
 from flowrra.executors.stopping import stop_here_if_loading
-from flowrra.executors.turns import Turns
+from flowrra.executors.turns import Slotted
 from flowrra.protocols import ExecutorFactory
 
 if TYPE_CHECKING:
     from flowrra.executors.process import WorkerProcess
 
 
-class CPUExecutor:
+class CPUExecutor(Slotted):
     """Calls plain functions in worker processes, ``cpu_workers`` at once, by default one per CPU.
 
     Processes are started as calls come and are kept. They are fresh interpreters that find functions
@@ -30,28 +30,15 @@ class CPUExecutor:
     """
 
     def __init__(self, config: ExecutorConfig) -> None:
-        self._turns = Turns(config.cpu_workers or os.cpu_count() or 1)
+        super().__init__(config.cpu_workers or os.cpu_count() or 1)
         self._processes: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._started = False
 
     @property
-    def slots(self) -> int:
-        """How many calls it runs at once."""
-        return self._turns.slots
-
-    @property
     def pids(self) -> tuple[int, ...]:
         """The worker processes that there are now."""
         return tuple(process.pid for process in self._processes if process.is_usable())
-
-    def room(self) -> int:
-        """How many more calls it can start now."""
-        return self._turns.room
-
-    def pending_count(self) -> int:
-        """Calls handed over and unfinished."""
-        return self._turns.pending
 
     def check(self, function: Callable[..., Any]) -> None:
         """Raise TypeError if *function* is a coroutine function, or if another process couldn't find it."""

@@ -8,31 +8,18 @@ from typing import Any
 
 from flowrra.call import Call, enter_call
 from flowrra.config import ExecutorConfig
-from flowrra.executors.turns import Turns
+from flowrra.executors.turns import Slotted
 from flowrra.protocols import ExecutorFactory
 
 
-class IOExecutor:
+class IOExecutor(Slotted):
     """Awaits coroutine functions on the running loop, up to ``num_workers`` at once.
 
     A coroutine belongs to whoever awaits ``execute``: cancelling that cancels the task.
     """
 
     def __init__(self, config: ExecutorConfig) -> None:
-        self._turns = Turns(config.num_workers)
-
-    @property
-    def slots(self) -> int:
-        """How many calls it runs at once."""
-        return self._turns.slots
-
-    def room(self) -> int:
-        """How many more calls it can start now."""
-        return self._turns.room
-
-    def pending_count(self) -> int:
-        """Calls handed over and unfinished."""
-        return self._turns.pending
+        super().__init__(config.num_workers)
 
     def check(self, function: Callable[..., Any]) -> None:
         """Raise TypeError if *function* is no coroutine function."""

@@ -15,13 +15,13 @@ from flowrra.call import Call, enter_call
 from flowrra.config import ExecutorConfig
 from flowrra.exceptions import ExecutorCrashedError
 from flowrra.executors.plain import call_plain, check_plain
-from flowrra.executors.turns import Turns
+from flowrra.executors.turns import Slotted, Turns
 from flowrra.protocols import ExecutorFactory
 
 logger: logging.Logger = logging.getLogger(__name__)
 
 
-class ThreadExecutor:
+class ThreadExecutor(Slotted):
     """Calls plain functions in daemon threads, up to ``num_workers`` at once.
 
     A thread can't be killed: a call whose await is cancelled sees ``call.cancelled`` and keeps its
@@ -29,23 +29,10 @@ class ThreadExecutor:
     """
 
     def __init__(self, config: ExecutorConfig) -> None:
-        self._turns = Turns(config.num_workers)
+        super().__init__(config.num_workers)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: set[_Job] = set()
-
-    @property
-    def slots(self) -> int:
-        """How many calls it runs at once."""
-        return self._turns.slots
-
-    def room(self) -> int:
-        """How many more calls it can start now."""
-        return self._turns.room
-
-    def pending_count(self) -> int:
-        """Calls handed over and unfinished, also those that were given up while their thread runs on."""
-        return self._turns.pending
 
     def check(self, function: Callable[..., Any]) -> None:
         """Raise TypeError if *function* is a coroutine function."""

@@ -78,3 +78,23 @@ class Turns:
             place = self._waiting.popleft()
             if not place.done():
                 place.set_exception(ExecutorCrashedError("the executor was stopped before the task's turn"))
+
+
+class Slotted:
+    """The part of an executor that counts calls against a number of slots."""
+
+    def __init__(self, slots: int) -> None:
+        self._turns: Turns = Turns(slots)
+
+    @property
+    def slots(self) -> int:
+        """How many calls it runs at once."""
+        return self._turns.slots
+
+    def room(self) -> int:
+        """How many more calls it can start now."""
+        return self._turns.room
+
+    def pending_count(self) -> int:
+        """Calls handed over and unfinished, those included that were given up but still occupy their slot."""
+        return self._turns.pending

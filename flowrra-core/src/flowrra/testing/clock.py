@@ -72,9 +72,12 @@ class FakeClock:
         return self._now
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> FakeTimer:
-        """Call *callback* once ``advance`` has moved the time on by *delay* seconds."""
+        """Call *callback* once ``advance`` has moved the time on by *delay* seconds, or soon if that is 0."""
         timer = FakeTimer(self._now + max(0.0, delay), callback)
-        heappush(self._timers, (timer.when, next(self._numbers), timer))
+        if delay <= 0 and (loop := _running_loop()) is not None:
+            loop.call_soon(timer.run)
+        else:
+            heappush(self._timers, (timer.when, next(self._numbers), timer))
         return timer
 
     async def advance(self, seconds: float, settle: Callable[[], Awaitable[Any]] | None = None) -> None:

@@ -18,28 +18,32 @@ class Deadlines(Generic[T]):
     def __init__(self, clock: Clock, expired: Callable[[T], object]) -> None:
         self._clock = clock
         self._expired = expired
-        self._active: dict[T, float] = {}
-        self._heap: list[tuple[float, int, T]] = []
+        self._items: dict[int, T] = {}
+        # Numbers only: what is discarded is free at once, though its entry stays a while.
+        self._heap: list[tuple[float, int]] = []
         self._numbers = count()
         self._timer: Timer | None = None
         self._armed_for = float("inf")
 
-    def add(self, item: T, when: float) -> None:
-        """Call back for *item* at *when*, monotonic seconds."""
-        self._active[item] = when
-        heappush(self._heap, (when, next(self._numbers), item))
+    def add(self, item: T, when: float) -> int:
+        """Call back for *item* at *when*, monotonic seconds. Returns the number to discard it by."""
+        number = next(self._numbers)
+        self._items[number] = item
+        heappush(self._heap, (when, number))
         if when < self._armed_for:
             self._arm(when)
+        return number
 
-    def discard(self, item: T) -> None:
-        """Forget *item*."""
-        if self._active.pop(item, None) is not None and len(self._heap) > 64 + 4 * len(self._active):
-            self._heap = [entry for entry in self._heap if self._active.get(entry[2]) == entry[0]]
+    def discard(self, number: int) -> None:
+        """Forget an item. Harmless when its time has come."""
+        self._items.pop(number, None)
+        if len(self._heap) > 64 + 4 * len(self._items):
+            self._heap = [entry for entry in self._heap if entry[1] in self._items]
             heapify(self._heap)
 
     def stop(self) -> None:
         """Forget everything."""
-        self._active.clear()
+        self._items.clear()
         self._heap.clear()
         self._arm(float("inf"))
 
@@ -54,8 +58,7 @@ class Deadlines(Generic[T]):
     def _ring(self) -> None:
         now = self._clock.monotonic()
         while self._heap and self._heap[0][0] <= now:
-            when, _, item = heappop(self._heap)
-            if self._active.get(item) == when:
-                del self._active[item]
+            item = self._items.pop(heappop(self._heap)[1], None)
+            if item is not None:
                 self._expired(item)
         self._arm(self._heap[0][0] if self._heap else float("inf"))

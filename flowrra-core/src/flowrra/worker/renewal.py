@@ -47,6 +47,10 @@ class Renewing(Protocol):
         """End."""
         ...
 
+    async def abandon(self) -> None:
+        """End, on another loop, after the worker's loop was closed."""
+        ...
+
 
 def _complain(error: Exception) -> None:
     text = redact(f"{type(error).__name__}: {error}")
@@ -130,6 +134,9 @@ class LoopRenewing:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def abandon(self) -> None:
+        """Nothing to end: the timers went with the loop."""
+
 
 class ThreadRenewing:
     """For a broker that others can claim from: a thread with a connection of its own keeps the
@@ -166,6 +173,10 @@ class ThreadRenewing:
             self._loop.call_soon_threadsafe(self._stopped.set)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
+
+    async def abandon(self) -> None:
+        """End the thread."""
+        await self.stop()
 
     def _main(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

@@ -37,7 +37,18 @@ class Stop(Enum):
 class Running:
     """A claimed task that runs here."""
 
-    __slots__ = ("call", "config", "delivery", "future", "started", "state", "stop", "task", "worker")
+    __slots__ = (
+        "call",
+        "config",
+        "deadline",
+        "delivery",
+        "future",
+        "started",
+        "state",
+        "stop",
+        "task",
+        "worker",
+    )
 
     def __init__(
         self,
@@ -57,6 +68,8 @@ class Running:
         self.started: float = started
         self.state: TaskState | None = decode_state(delivery.state) if delivery.state else None
         self.stop: Stop | None = None
+        #: Its number among the worker's deadlines, if it has a time limit.
+        self.deadline: int | None = None
         self.future: asyncio.Task[None] | None = None
         self.call: Call = Call(
             task,

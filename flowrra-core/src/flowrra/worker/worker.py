@@ -9,7 +9,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextvars import Context
 from functools import partial
-from typing import Final
 
 from flowrra.call import Call, EncodedValue
 from flowrra.exceptions import ExecutorCrashedError
@@ -18,22 +17,21 @@ from flowrra.serialization import encode_value
 from flowrra.worker.backoff import Backoff
 from flowrra.worker.deadlines import Deadlines
 from flowrra.worker.intake import Intake
+from flowrra.worker.limits import (
+    AT_ONCE,
+    BACKLOG,
+    CLAIM_WITHIN,
+    HAND_BACK_AFTER,
+    LONGEST_WAIT,
+    LOOK_AGAIN,
+    SETTLE_WITHIN,
+)
 from flowrra.worker.observer import Ended
 from flowrra.worker.parts import WorkerParts
 from flowrra.worker.running import Running, Stop, bury
 from flowrra.worker.settling import Settling
 
 logger: logging.Logger = logging.getLogger("flowrra.worker")
-
-#: Settlements that may wait for a slow broker before the worker stops claiming.
-BACKLOG: Final = 1_000
-#: Tasks that are started in one turn of the loop. More of them alive at the same time cost the garbage
-#: collector more than the turn does.
-AT_ONCE: Final = 50
-#: Seconds after which to look whether a call that was given up has left its slot.
-LOOK_AGAIN: Final = 0.1
-#: The longest sleep, in seconds, without asking the broker.
-LONGEST_WAIT: Final = 5.0
 
 
 class Worker:
@@ -111,9 +109,7 @@ class Worker:
             await asyncio.wait(self._futures(), timeout=HAND_BACK_AFTER)
         for running in list(self._held.values()):
             if running.future is not None and not running.future.done():
-                logger.warning(
-                    "task %s (%s) doesn't end; it is handed back", running.call.name, running.call.id
-                )
+                _warn(running.call.id, f"({running.call.name}) doesn't end; it is handed back")
                 self._settling.add(running.release())
                 running.stop = Stop.LOST
         try:
@@ -125,8 +121,13 @@ class Worker:
             )
 
     def unfinished(self) -> list[Settlement]:
-        """What hands back everything that is held, for a worker whose loop is closed."""
+        """What hands back everything that is held."""
         return [running.release() for running in self._held.values()]
+
+    async def abandon(self) -> None:
+        """Hand everything back, on another loop, after this worker's loop was closed without ``stop``."""
+        await self._parts.renewing.abandon()
+        await self._parts.broker.settle(self.unfinished())
 
     def interrupt(self, task_id: str) -> bool:
         """Stop a task that runs here because it was cancelled; whether it does run here."""
@@ -218,7 +219,7 @@ class Worker:
         for running in runs:
             running.future = create_task(self._run(running), context=Context())
             if running.call.timeout is not None:
-                self._deadlines.add(running, started + running.call.timeout)
+                running.deadline = self._deadlines.add(running, started + running.call.timeout)
 
     async def _run(self, running: Running) -> None:
         """Run one call to its settlement; nothing that a task raises leaves this coroutine."""
@@ -237,7 +238,11 @@ class Worker:
         try:
             return running.failed(error, self._clock.monotonic())
         except Exception as broken:
-            logger.exception("the failure of task %s can't be recorded", running.call.id)
+            logger.exception(
+                "the failure of task %s can't be recorded",
+                running.call.id,
+                extra={"task_id": running.call.id},
+            )
             return bury(
                 running.delivery, f"its failure can't be recorded: {type(broken).__name__}", self.name
             )
@@ -245,8 +250,8 @@ class Worker:
     def _ended(self, running: Running, settlement: Settlement | None) -> None:
         self._calls -= 1
         self.executed += 1
-        if running.call.timeout is not None:
-            self._deadlines.discard(running)
+        if running.deadline is not None:
+            self._deadlines.discard(running.deadline)
         if settlement is not None:
             self._settling.add(settlement)
         else:
@@ -261,9 +266,7 @@ class Worker:
         for settlement, accepted in zip(settlements, answers, strict=True):
             running = self._held.pop(settlement.receipt, None)
             if not accepted:
-                logger.warning(
-                    "the outcome of task %s is refused: another worker has it", settlement.receipt.id
-                )
+                _warn(settlement.receipt.id, "ended here, but another worker has it: the outcome is refused")
             elif observed:
                 ended.append(Ended(settlement, running.delivery if running else None))
         self._wake.set()
@@ -279,16 +282,12 @@ class Worker:
             if running is None or holding is Holding.HELD:
                 continue
             if holding is Holding.LOST:
-                logger.warning("task %s was lost to another worker; it is stopped here", renewal.receipt.id)
+                _warn(renewal.receipt.id, "was lost to another worker; it is stopped here")
             running.interrupt(Stop.LOST if holding is Holding.LOST else Stop.CANCEL)
 
 
-#: Seconds that a claim under way may take at a stop.
-CLAIM_WITHIN: Final = 2.0
-#: Seconds that interrupted tasks get to end before they are handed back all the same.
-HAND_BACK_AFTER: Final = 1.0
-#: Seconds that the last settlements may take at a stop.
-SETTLE_WITHIN: Final = 5.0
+def _warn(task_id: str, what: str, error: Exception | None = None) -> None:
+    logger.warning("task %s %s", task_id, what, exc_info=error, extra={"task_id": task_id})
 
 
 def _interrupt(running: Running, why: Stop) -> None:
