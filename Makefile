@@ -7,6 +7,7 @@ BIN = .venv/bin
 DISTRIBUTIONS = flowrra-core flowrra-cli
 PROJECTS = flowrra-core/pyproject.toml flowrra-cli/pyproject.toml
 PYTEST_ARGS =
+TEST_PROCESSES = 2
 BENCH_ARGS =
 PYTHON =
 
@@ -36,7 +37,7 @@ demo: .venv/.demo
 
 test: setup servers
 	@echo 'Running the tests: architecture, core, command line, packaging (builds wheels, makes environments)'
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_ARGS)
 
 # Servers that a distribution's tests talk to are installed here when they are lacking; today's need none.
 .PHONY: servers

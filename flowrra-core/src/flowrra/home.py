@@ -159,9 +159,7 @@ class Home:
         if self._orphaned:
             self._orphaned = False
             asyncio.run_coroutine_threadsafe(self._adopt(), background_loop()).result()
-        if self._loop is None and _background is not None and _background[0] == os.getpid():
-            return _background[1]
-        return self._loop
+        return self._loop or _background
 
 
 async def _outcome(sent: Future[T | _Moved], home: asyncio.AbstractEventLoop) -> T | _Moved:
@@ -196,15 +194,24 @@ def _has_loop() -> bool:
 
 
 _lock = threading.Lock()
-_background: tuple[int, asyncio.AbstractEventLoop] | None = None
+_background: asyncio.AbstractEventLoop | None = None
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
     """The process's one background loop, in a daemon thread; started when it is first needed."""
     global _background  # noqa: PLW0603  (one per process)
     with _lock:
-        if _background is None or _background[0] != os.getpid():
-            loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="flowrra-background", daemon=True).start()
-            _background = (os.getpid(), loop)
-        return _background[1]
+        if _background is None:
+            _background = asyncio.new_event_loop()
+            threading.Thread(target=_background.run_forever, name="flowrra-background", daemon=True).start()
+        return _background
+
+
+def _forget_background() -> None:
+    """A forked child has its parent's loop without the thread that runs it, and perhaps a closed lock."""
+    global _background, _lock
+    _background, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_background)

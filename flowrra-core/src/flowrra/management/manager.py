@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: Tasks that a purge ends in one step.
-PURGED_AT_ONCE: Final = 500
+PURGED_AT_ONCE: Final = 2_000
 
 EVERYTHING: Final = RunFilter()
 

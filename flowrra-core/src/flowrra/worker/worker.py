@@ -238,11 +238,7 @@ class Worker:
         try:
             return running.failed(error, self._clock.monotonic())
         except Exception as broken:
-            logger.exception(
-                "the failure of task %s can't be recorded",
-                running.call.id,
-                extra={"task_id": running.call.id},
-            )
+            _warn(running.call.id, "failed in a way that can't be recorded", broken)
             return bury(
                 running.delivery, f"its failure can't be recorded: {type(broken).__name__}", self.name
             )
