@@ -39,7 +39,7 @@ def _options() -> argparse.Namespace:
     names = [entrant.name for entrant in ENTRANTS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inprocess", description=__doc__)
     add = parser.add_argument
-    add("--rounds", type=int, default=5, help="times that each peer runs (5)")
+    add("--rounds", type=int, default=7, help="times that each peer runs (7)")
     add("--tasks", type=int, default=100_000, help="tasks of one run (100,000)")
     add("--imports", type=int, default=15, help="times that each import runs (15)")
     add("--peers", nargs="+", choices=names, default=names, metavar="PEER", help=", ".join(names))

@@ -131,9 +131,9 @@ class UniqueKeyKept(TaskTable):
 
 @planted
 class UniqueKeyFreedByTheDeadOnly(TaskTable):
-    def finish(self, task: StoredTask, now: float) -> None:
+    def finish(self, task: StoredTask, until: float) -> None:
         keys = dict(self._unique)
-        super().finish(task, now)
+        super().finish(task, until)
         self._unique.update(keys)
 
 
@@ -151,15 +151,15 @@ class DueTooEarly(TaskTable):
 
 @planted
 class DoneForgotten(TaskTable):
-    def finish(self, task: StoredTask, now: float) -> None:
-        super().finish(task, now)
+    def finish(self, task: StoredTask, until: float) -> None:
+        super().finish(task, until)
         self._finished.clear()
 
 
 @planted
 class TicksForgotten(TaskTable):
-    def finish(self, task: StoredTask, now: float) -> None:
-        super().finish(task, now)
+    def finish(self, task: StoredTask, until: float) -> None:
+        super().finish(task, until)
         self._ticks.clear()
 
 

@@ -1,4 +1,4 @@
-"""The floor: what asyncio alone takes for a queue with priorities, an id, a future and a kept result."""
+"""The floor: what asyncio alone takes for a queue with priorities, an id, a future and a result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class BareQueue:
 
     def __init__(self, room: int) -> None:
         self._queue: asyncio.PriorityQueue[Item] = asyncio.PriorityQueue(room)
-        self._results: dict[str, asyncio.Future[int]] = {}
+        self._futures: dict[str, asyncio.Future[int]] = {}
+        self._results: dict[str, int] = {}
         self._consumers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -25,28 +26,29 @@ class BareQueue:
 
     async def submit(self, jobs: Sequence[Job]) -> list[str]:
         """Queue the jobs at one priority, first in first out."""
-        queue, results, loop = self._queue, self._results, asyncio.get_running_loop()
+        queue, futures, loop = self._queue, self._futures, asyncio.get_running_loop()
         ids: list[str] = []
         for order, job in enumerate(jobs):
             task_id = str(uuid4())
-            results[task_id] = loop.create_future()
+            futures[task_id] = loop.create_future()
             await queue.put((0, order, task_id, job))
             ids.append(task_id)
         return ids
 
     async def _consume(self) -> None:
-        queue, results = self._queue, self._results
+        queue, futures, results = self._queue, self._futures, self._results
         while True:
             _, _, task_id, job = await queue.get()
-            results[task_id].set_result(await noop(*job))
+            results[task_id] = value = await noop(*job)
+            futures[task_id].set_result(value)
 
     async def wait(self, handle: str) -> None:
         """Await the future."""
-        await self._results[handle]
+        await self._futures[handle]
 
     async def read(self, handle: str) -> object:
-        """The future's result; it raises when there is none."""
-        return self._results[handle].result()
+        """The kept result; a KeyError when there is none."""
+        return self._results[handle]
 
     async def stop(self) -> None:
         """Cancel the consumers."""

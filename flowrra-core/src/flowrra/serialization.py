@@ -35,6 +35,9 @@ _QUICK_LEVELS: Final = 16
 #: ``type`` with a signature that doesn't narrow: what is inside a list or dictionary is anything.
 _type: Final = cast("Callable[[object], type[object]]", type)
 
+#: Whole numbers up to here are the same text in both codecs.
+_SHORT: Final = 1 << 53
+
 _STRING: Final = frozenset({str})
 #: None until the first use: msgspec takes a while to import.
 _codec: Codec | None = None
@@ -88,6 +91,10 @@ def encode_value(value: object, *, what: str = "the value") -> bytes:
         EncodingError: It can't be encoded; names the place inside it.
         PayloadTooLargeError: It takes more than 1 MiB.
     """
+    if value is None:
+        return b"null"
+    if type(value) is int and -_SHORT < value < _SHORT:
+        return b"%d" % value
     codec = _codec or _chosen()
     data = _quick(codec, value) if _is_plain(codec.atoms, (value,)) else None
     if data is None:
@@ -171,7 +178,7 @@ def _is_plain(atoms: frozenset[type], items: Iterable[Any], levels: int = _QUICK
             if item != 0 and not 1e-4 <= abs(item) < 1e16:
                 return False
         elif kind is dict:
-            if not levels or not _STRING.issuperset(map(type, item)):
+            if not levels or not _STRING.issuperset(map(_type, item)):
                 return False
             if not _is_plain(atoms, item.values(), levels - 1):
                 return False

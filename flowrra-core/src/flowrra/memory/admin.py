@@ -8,7 +8,7 @@ from typing import Final
 
 from flowrra.clock import Clock
 from flowrra.memory.stored import StoredTask
-from flowrra.memory.table import TaskTable
+from flowrra.memory.table import REMEMBER, TaskTable
 from flowrra.message import Entry, Place, QueueCounts
 from flowrra.reports import Cancellation, EntryPage
 
@@ -98,7 +98,7 @@ class MemoryAdmin:
         """Delete what waits or is dead in *queue*."""
         doomed = list(self._in(queue, [place for place in places if place is not Place.LEASED]))
         for task in doomed:
-            self._table.finish(self._table.withdraw(task), self._clock.time())
+            self._table.finish(self._table.withdraw(task), self._clock.time() + REMEMBER)
         self._wake()
         return len(doomed)
 

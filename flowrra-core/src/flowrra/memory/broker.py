@@ -14,7 +14,7 @@ from flowrra.fork import drop_after_fork
 from flowrra.memory.admin import MemoryAdmin
 from flowrra.memory.backend import MemoryBackend
 from flowrra.memory.stored import StoredTask
-from flowrra.memory.table import TaskTable
+from flowrra.memory.table import REMEMBER, TaskTable
 from flowrra.message import (
     Acceptance,
     Claim,
@@ -179,6 +179,7 @@ class MemoryBroker:
     def settle_now(self, settlements: Sequence[Settlement], backend: MemoryBackend | None) -> list[bool]:
         """Settle without suspending; with a backend, each settlement's record is stored in the same step."""
         table, now = self._table, self._clock.time()
+        until = now + REMEMBER
         answers: list[bool] = []
         for settlement in settlements:
             task = table.current(settlement.receipt)
@@ -188,12 +189,12 @@ class MemoryBroker:
             if backend is not None and settlement.record is not None:
                 backend.keep(settlement.record)
             if settlement.verdict is Verdict.DONE:
-                table.finish(table.withdraw(task), now)
+                table.finish(table.withdraw(task), until)
             else:
                 self._end(task, settlement, now)
-        self._table.forget(now)
+        table.forget(now)
         if self._producers:
-            self._admit(self._limit - self._table.waiting)
+            self._admit(self._limit - table.waiting)
         return answers
 
     def _end(self, task: StoredTask, settlement: Settlement, now: float) -> None:

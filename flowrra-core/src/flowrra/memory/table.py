@@ -206,13 +206,13 @@ class TaskTable:
         else:
             self._delay(task, due)
 
-    def finish(self, task: StoredTask, now: float) -> None:
-        """Forget a withdrawn task but for its id."""
+    def finish(self, task: StoredTask, until: float) -> None:
+        """Forget a withdrawn task, and its id after *until*."""
         message = task.message
         del self.tasks[message.id]
         if message.unique_key is not None:
             self._free_key(message)
-        self._finished[message.id] = now + REMEMBER
+        self._finished[message.id] = until
 
     def bury(self, task: StoredTask, reason: str | None, now: float) -> None:
         """Keep a withdrawn task among the dead."""
