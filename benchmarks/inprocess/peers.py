@@ -16,7 +16,12 @@ class Entrant:
 
 
 ENTRANTS = (
-    Entrant("bare", "bare", "bare:BareQueue", "PriorityQueue, 100 consumers, a future per task kept by uuid"),
+    Entrant(
+        "bare",
+        "bare",
+        "bare:BareQueue",
+        "PriorityQueue, 100 consumers, a future and a result per task by uuid",
+    ),
     Entrant("flowrra-0.1.8", "flowrra-0.1.8", "flowrra_memory:published", "io_workers=100"),
     Entrant("taskiq", "taskiq", "taskiq_memory:Taskiq", "InMemoryBroker(max_stored_results=-1)"),
     Entrant("flowrra", "flowrra", "flowrra_memory:current", "num_workers=100, submit one by one"),
