@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
@@ -22,9 +23,20 @@ from flowrra.executors.thread import ThreadExecutor
 outer: ContextVar[str] = ContextVar("outer")
 
 
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Remember the threads that other tests have left behind on purpose."""
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
+
+OTHERS: set[threading.Thread] = set()
+
+
 def names() -> list[str]:
-    """The executor's threads that there are."""
-    return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("flowrra-thread"))
+    """This test's threads that there are."""
+    new = [thread.name for thread in threading.enumerate() if thread not in OTHERS]
+    return sorted(name for name in new if name.startswith("flowrra-thread"))
 
 
 @pytest.fixture
@@ -192,6 +204,16 @@ async def test_stop_gives_up_what_outlives_the_grace() -> None:
     await executor.stop(0)
     assert [type(await error_of(call)) for call in calls] == [ExecutorCrashedError] * 2
     stuck.let_go.set()
+    await until(lambda: names() == [])
+
+
+async def test_threads_end_with_an_executor_that_nobody_stopped() -> None:
+    """As after a loop that was closed without ``app.stop()``."""
+    executor = ThreadExecutor(ExecutorConfig(num_workers=1))
+    assert await executor.execute(make_call(int, 1)) == 1
+    assert names() == ["flowrra-thread-1"]
+    del executor
+    gc.collect()
     await until(lambda: names() == [])
 
 

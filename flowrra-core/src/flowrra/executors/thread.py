@@ -34,6 +34,10 @@ class ThreadExecutor(Slotted):
         self._threads: list[threading.Thread] = []
         self._running: set[_Job] = set()
 
+    def __del__(self) -> None:
+        """End the idle threads of an executor that nobody stopped."""
+        self._dismiss()
+
     def check(self, function: Callable[..., Any]) -> None:
         """Raise TypeError if *function* is a coroutine function."""
         check_plain(function, "executor 'thread'", "leave the executor out and it runs on the loop")
@@ -50,13 +54,18 @@ class ThreadExecutor(Slotted):
         self._turns.refuse()
         for job in list(self._running):
             job.give_up(ExecutorCrashedError(f"the executor was stopped while {job.what} ran"))
-        threads, jobs = self._threads, self._jobs
-        self._threads, self._jobs, self._turns = [], SimpleQueue(), Turns(self.slots)
-        for _ in threads:
-            jobs.put(None)
+        threads = self._dismiss()
+        self._jobs, self._turns = SimpleQueue(), Turns(self.slots)
         if ended:
             for thread in threads:
                 thread.join()
+
+    def _dismiss(self) -> list[threading.Thread]:
+        """Let each thread end once it has nothing more to do."""
+        threads, self._threads = self._threads, []
+        for _ in threads:
+            self._jobs.put(None)
+        return threads
 
     async def execute(self, call: Call) -> object:
         """Call the task's function in a thread."""
