@@ -82,7 +82,7 @@ class FileBroker(Part):
 
     def settler(self, backend: Any) -> None: ...
 
-    async def wait(self, queues: Any, timeout: float) -> None:
+    async def wait(self, queues: Any, lanes: Any, timeout: float) -> None:
         await asyncio.sleep(POLL)
 
 

@@ -64,7 +64,7 @@ class SharedBroker:
     async def claim(self, queues: Sequence[str], room: Mapping[str, int], lease: float, worker: str) -> Claim:
         return await _call(self.server, "claim", queues, room, lease, worker)
 
-    async def wait(self, queues: Sequence[str], timeout: float) -> None:
+    async def wait(self, queues: Sequence[str], lanes: Sequence[str], timeout: float) -> None:
         await asyncio.sleep(min(timeout, 0.01))
 
     async def renew(self, renewals: Sequence[Renewal], lease: float) -> list[Holding]:

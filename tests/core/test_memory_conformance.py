@@ -186,7 +186,7 @@ async def test_waiting_for_tasks_ends_at_once_when_one_comes() -> None:
     """Time stands still: nothing else can have woken it."""
     clock = FakeClock()
     broker = MemoryBroker(clock=clock)
-    waiting = asyncio.create_task(broker.wait(["default"], 60.0))
+    waiting = asyncio.create_task(broker.wait(["default"], ["io"], 60.0))
     await asyncio.sleep(0)
     await broker.enqueue([make_message()], 0.0)
     await asyncio.wait_for(waiting, 30)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
     from flowrra.call import Call
     from flowrra.clock import Clock
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Cancellation,
         EntryPage,
         Event,
+        Finding,
         RecordPage,
         RunFilter,
         TaskStatistics,
@@ -61,6 +62,11 @@ class Broker(Protocol):
     @property
     def admin(self) -> QueueAdmin | None:
         """The questions and orders of an operator, or None where the broker can't answer them."""
+        ...
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """How its server is, or None where there is no server to look at."""
         ...
 
     async def open(self) -> None:
@@ -91,8 +97,9 @@ class Broker(Protocol):
         """
         ...
 
-    async def wait(self, queues: Sequence[str], timeout: float) -> None:
-        """Suspend until something may have become claimable since the last claim, at most *timeout* seconds.
+    async def wait(self, queues: Sequence[str], lanes: Sequence[str], timeout: float) -> None:
+        """Suspend until something for one of *lanes* may have become claimable since the last claim, at
+        most *timeout* seconds.
 
         A hint: it may return early, a sleep is enough, and cancelling it loses nothing.
         """
@@ -183,6 +190,11 @@ class Backend(Protocol):
         """Who is at work, or None."""
         ...
 
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """How its server is, or None where there is no server to look at."""
+        ...
+
     async def open(self) -> None:
         """Connect, on the running loop. Called again after ``close``."""
         ...
@@ -233,15 +245,18 @@ class EventStream(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether anybody may be listening; publishers skip the work when not."""
+        """Whether anybody may be listening; publishers skip the work when not. May lag by some seconds."""
         ...
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Send events to whoever listens now. A slow listener loses the oldest."""
         ...
 
-    def events(self) -> AsyncIterator[Event]:
-        """Events from now on, until the iterator is closed."""
+    def events(self, kinds: Collection[str] | None = None) -> AsyncIterator[Event]:
+        """Events from now on, of the given *kinds* or of every kind, until the iterator is closed.
+
+        Whoever asks for ``cancel`` alone is a worker that takes orders, and doesn't count as watching.
+        """
         ...
 
 
@@ -258,6 +273,14 @@ class WorkerBoard(Protocol):
 
     async def workers(self) -> list[WorkerBeat]:
         """Everyone on the board, lost ones included; ``beat_at`` tells them apart."""
+        ...
+
+
+class Diagnostics(Protocol):
+    """Optional part of a broker or a backend: what there is to know of the server behind it."""
+
+    async def findings(self) -> Sequence[Finding]:
+        """Look now. What can't be found out is a finding too; only a server that can't be reached raises."""
         ...
 
 

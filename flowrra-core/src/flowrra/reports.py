@@ -87,6 +87,16 @@ class TaskStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look at an installation or a server found, and what to do if that is bad."""
+
+    name: str
+    ok: bool
+    detail: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something happened to a task, a queue or a worker. ``at`` is epoch seconds."""
 

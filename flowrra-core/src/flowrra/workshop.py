@@ -89,8 +89,8 @@ class Workshop:
         """Hear of cancellations that were ordered in other processes."""
         stream = self._connections.backend.stream
         if stream is not None:
-            async for event in stream.events():
-                if event.kind == "cancel" and event.task_id is not None:
+            async for event in stream.events({"cancel"}):
+                if event.task_id is not None:
                     self.worker.interrupt(event.task_id)
 
 

@@ -82,6 +82,10 @@ class ToyBroker:
         """Nobody to ask."""
         return None
 
+    @property
+    def diagnostics(self) -> None:
+        """There is no server to look at."""
+
     async def open(self) -> None:
         """Nothing to connect to."""
 
@@ -194,7 +198,7 @@ class ToyBroker:
         receipt = Receipt(message.id, message.queue, task.fence)
         return Delivery(message, receipt, task.deliveries, task.submitted_at, now, expires_at, task.state)
 
-    async def wait(self, queues: Sequence[str], timeout: float) -> None:
+    async def wait(self, queues: Sequence[str], lanes: Sequence[str], timeout: float) -> None:
         """Nap: whoever has no way to be told looks again soon."""
         await sleep(self._clock, min(timeout, NAP))
 

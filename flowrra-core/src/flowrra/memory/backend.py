@@ -65,6 +65,10 @@ class MemoryBackend:
         """Workers of this process."""
         return self._board
 
+    @property
+    def diagnostics(self) -> None:
+        """There is no server."""
+
     async def open(self) -> None:
         """Nothing to connect."""
 

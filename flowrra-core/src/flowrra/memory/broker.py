@@ -51,6 +51,8 @@ class MemoryBroker:
         self._table: TaskTable = TaskTable()
         self._admin: MemoryAdmin = MemoryAdmin(self._table, self._clock, self.wake)
         self._sleepers: set[asyncio.Future[None]] = set()
+        #: Whether anything may have become claimable since the last claim.
+        self._changed: bool = False
         self._producers: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -62,6 +64,10 @@ class MemoryBroker:
     def admin(self) -> QueueAdmin | None:
         """Everything an operator may ask."""
         return self._admin
+
+    @property
+    def diagnostics(self) -> None:
+        """There is no server."""
 
     async def open(self) -> None:
         """Nothing to connect."""
@@ -87,8 +93,7 @@ class MemoryBroker:
             else:
                 table.add(message, now)
                 answers.append(Enqueued(Acceptance.ACCEPTED, message.id))
-        if self._sleepers:
-            self._wake_workers()
+        self._wake_workers()
         return answers
 
     async def _wait_for_room(self, message: Message, give_up: float) -> tuple[str | None, float]:
@@ -126,6 +131,7 @@ class MemoryBroker:
     async def claim(self, queues: Sequence[str], room: Mapping[str, int], lease: float, worker: str) -> Claim:
         """Hand out ready tasks, after promoting what is due and reaping what lost its lease."""
         table = self._table
+        self._changed = False
         now, monotonic = self._clock.time(), self._clock.monotonic()
         expiry = table.reap(monotonic)
         due = table.promote(now)
@@ -138,8 +144,10 @@ class MemoryBroker:
             return Claim(deliveries, due if expiry is None else expiry)
         return Claim(deliveries, min(due, expiry))
 
-    async def wait(self, queues: Sequence[str], timeout: float) -> None:
-        """Suspend until something was enqueued, put back or resumed."""
+    async def wait(self, queues: Sequence[str], lanes: Sequence[str], timeout: float) -> None:
+        """Suspend until something was enqueued, put back or resumed since the last claim."""
+        if self._changed:
+            return
         sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = self._clock.call_later(timeout, lambda: resolve(sleeper))
         self._sleepers.add(sleeper)
@@ -150,6 +158,7 @@ class MemoryBroker:
             timer.cancel()
 
     def _wake_workers(self) -> None:
+        self._changed = True
         for sleeper in self._sleepers:
             resolve(sleeper)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from flowrra.clock import Clock
@@ -20,30 +20,32 @@ class MemoryStream:
     """Hands every event to every listener, each with a bounded queue of its own."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: dict[asyncio.Queue[Event], Collection[str] | None] = {}
 
     @property
     def watched(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._listeners)
+        """Whether anybody listens to what happens."""
+        return any(kinds != {"cancel"} for kinds in self._listeners.values())
 
     async def publish(self, events: Sequence[Event]) -> None:
         """Queue events for each listener; full queues lose their oldest."""
-        for listener in self._listeners:
+        for listener, kinds in self._listeners.items():
             for event in events:
+                if kinds is not None and event.kind not in kinds:
+                    continue
                 if listener.full():
                     listener.get_nowait()
                 listener.put_nowait(event)
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self, kinds: Collection[str] | None = None) -> AsyncIterator[Event]:
         """Events from the first step of the iteration on."""
         listener: asyncio.Queue[Event] = asyncio.Queue(BACKLOG)
-        self._listeners.add(listener)
+        self._listeners[listener] = kinds
         try:
             while True:
                 yield await listener.get()
         finally:
-            self._listeners.discard(listener)
+            del self._listeners[listener]
 
 
 class MemoryBoard:

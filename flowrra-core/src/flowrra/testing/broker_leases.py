@@ -6,7 +6,7 @@ import asyncio
 
 from flowrra.message import Holding, Receipt, Renewal, Settlement, Verdict
 from flowrra.testing.broker_steps import BrokerSteps, ids_of
-from flowrra.testing.factories import QUEUE, make_message
+from flowrra.testing.factories import LANE, QUEUE, make_message
 
 
 class LeasePromises:
@@ -134,7 +134,9 @@ class LeasePromises:
         assert (await steps.take_one()).state == b"newer"
 
     async def test_waiting_ends_in_time_and_can_be_cancelled(self, steps: BrokerSteps) -> None:
-        waiting = [asyncio.create_task(steps.broker.wait([QUEUE], steps.bench.unit)) for _ in range(3)]
+        waiting = [
+            asyncio.create_task(steps.broker.wait([QUEUE], [LANE], steps.bench.unit)) for _ in range(3)
+        ]
         await asyncio.sleep(0)
         waiting[0].cancel()
         await asyncio.wait(waiting[:1])

@@ -12,11 +12,11 @@ from flowrra.url import redact
 logger: logging.Logger = logging.getLogger("flowrra.worker")
 
 FIRST: Final = 0.1
-LONGEST: Final = 5.0
+LONGEST: Final = 2.0
 
 
 class Backoff:
-    """Waits 0.1 to 5 seconds, longer after each failure in a row; says what happened once per row."""
+    """Waits 0.1 to 2 seconds, longer after each failure in a row; says what happened once per row."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -103,9 +103,11 @@ class LoopRenewing:
             self._answered(renewals, answers)
 
     async def before_claim(self) -> None:
-        """Renew if the timer is late because the loop was blocked."""
+        """Renew if the timer is late because the loop was blocked, and await renewals under way."""
         if self._clock.monotonic() > self._next + self._lease / 3 and (pairs := self._held()):
             await self._renew(pairs)
+        elif self._tasks:
+            await asyncio.wait(self._tasks)
 
     def progressed(self, call: Call) -> None:
         """Send progress soon."""

@@ -22,10 +22,10 @@ from flowrra.worker.limits import (
     BACKLOG,
     CLAIM_WITHIN,
     HAND_BACK_AFTER,
-    LONGEST_WAIT,
     LOOK_AGAIN,
     SETTLE_WITHIN,
 )
+from flowrra.worker.listening import Listening
 from flowrra.worker.observer import Ended
 from flowrra.worker.parts import WorkerParts
 from flowrra.worker.running import Running, Stop, bury
@@ -48,6 +48,7 @@ class Worker:
         self._settling = Settling(parts.settler, parts.clock, self._settled)
         self._deadlines: Deadlines[Running] = Deadlines(parts.clock, partial(_interrupt, why=Stop.TIMEOUT))
         self._loops: list[asyncio.Task[None]] = []
+        self._listening = Listening(parts.broker, lambda: self.queues, parts.clock, self._wake.set)
         #: Unique in the world, and says where it runs.
         self.name: str = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-6:]}"
         self.started_at: float = parts.clock.time()
@@ -77,9 +78,7 @@ class Worker:
     def start(self) -> None:
         """Begin to claim."""
         self._parts.renewing.start(self._pairs, self._answered)
-        self._loops = [
-            asyncio.create_task(each) for each in (self._settling.run(), self._listen(), self._claim())
-        ]
+        self._loops = [asyncio.create_task(each) for each in (self._settling.run(), self._claim())]
 
     async def stop(self, wait: bool, timeout: float) -> None:
         """Claim no more; await what runs for *timeout* seconds if *wait*; hand the rest back."""
@@ -94,6 +93,7 @@ class Worker:
         for running in list(self._held.values()):
             running.interrupt(Stop.SHUTDOWN)
         await self._hand_back()
+        await self._listening.stop()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -136,17 +136,6 @@ class Worker:
             running.interrupt(Stop.CANCEL)
         return bool(found)
 
-    async def _listen(self) -> None:
-        """Hear from the broker when there may be something to claim."""
-        backoff = Backoff(self._clock)
-        while True:
-            try:
-                await self._parts.broker.wait(self.queues, LONGEST_WAIT)
-                backoff.reset()
-            except Exception as error:
-                await backoff.after(error, "can't wait for tasks")
-            self._wake.set()
-
     async def _claim(self) -> None:
         """Claim and start, until told to stop; no error of the broker ends it."""
         await asyncio.sleep(0)
@@ -161,7 +150,7 @@ class Worker:
                     await self._backoff.after(error, "can't claim tasks")
                     continue
             if wake_in != 0.0:
-                await self._sleep(LOOK_AGAIN if self._given_up() else wake_in)
+                await self._sleep(room, LOOK_AGAIN if self._given_up() else wake_in)
 
     async def _claim_once(self, room: Mapping[str, int]) -> float | None:
         """Claim and start once; seconds until it makes sense to try again, at least, or None."""
@@ -179,7 +168,8 @@ class Worker:
         """Whether a slot is taken by a call that is settled already: a thread that can't be stopped."""
         return sum(executor.pending_count() for executor in self._parts.executors.values()) > self._calls
 
-    async def _sleep(self, wake_in: float | None) -> None:
+    async def _sleep(self, room: Mapping[str, int], wake_in: float | None) -> None:
+        self._listening.listen(tuple(room))
         timer = None
         if wake_in is not None:
             timer = self._clock.call_later(max(wake_in, 0.001), self._wake.set)
