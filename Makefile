@@ -1,11 +1,11 @@
 # Everything a developer types. `make` alone says what there is; README and CONTRIBUTING say why.
 .POSIX:
 .SUFFIXES:
-.PHONY: help setup demo test coverage check format soak bench-inprocess wheels requirements clean
+.PHONY: help setup demo test coverage check format soak bench-inprocess bench-redis wheels requirements clean
 
 BIN = .venv/bin
-DISTRIBUTIONS = flowrra-core flowrra-cli
-PROJECTS = flowrra-core/pyproject.toml flowrra-cli/pyproject.toml
+DISTRIBUTIONS = flowrra-core flowrra-cli flowrra-redis
+PROJECTS = $(DISTRIBUTIONS:%=%/pyproject.toml)
 PYTEST_ARGS =
 TEST_PROCESSES = 2
 BENCH_ARGS =
@@ -24,6 +24,7 @@ help:
 	@echo 'make coverage         run all tests and write htmlcov/index.html'
 	@echo 'make soak             run the long tests at their whole size'
 	@echo 'make bench-inprocess  measure the memory broker beside its peers'
+	@echo 'make bench-redis      measure the Redis broker beside its peers'
 	@echo 'make wheels           build every distribution into dist/'
 	@echo 'make setup            make .venv with everything above needs (the others do so when needed)'
 	@echo 'make requirements     choose the newest versions for requirements/*.txt'
@@ -36,12 +37,21 @@ demo: .venv/.demo
 	@$(BIN)/flowrra demo
 
 test: setup servers
-	@echo 'Running the tests: architecture, core, command line, packaging (builds wheels, makes environments)'
+	@echo 'Running the tests: architecture, core, Redis, command line, packaging (builds wheels, makes environments)'
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) $(PYTEST_ARGS)
 
-# Servers that a distribution's tests talk to are installed here when they are lacking; today's need none.
+# The servers that tests start for themselves. Where they can't be installed, the tests say what is missing.
 .PHONY: servers
 servers:
+	@command -v redis-server >/dev/null && command -v openssl >/dev/null || { \
+		echo 'Installing what the tests start: redis-server, openssl'; \
+		as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		if command -v apt-get >/dev/null; then \
+			$$as_root apt-get -qq update && $$as_root apt-get -qq install --yes --no-install-recommends redis-server openssl; \
+		else \
+			echo 'Install redis-server (6.2 or newer) and openssl with your package manager' >&2; exit 1; \
+		fi; \
+	}
 
 coverage: setup servers
 	@echo 'Running the tests under coverage'
@@ -70,6 +80,10 @@ soak: setup servers
 bench-inprocess: setup
 	@echo 'Measuring the memory broker beside its peers, each in an environment of its own'
 	@$(BIN)/python -m benchmarks.inprocess $(BENCH_ARGS)
+
+bench-redis: setup servers
+	@echo 'Measuring the Redis broker beside its peers, each in an environment of its own'
+	@$(BIN)/python -m benchmarks.redis $(BENCH_ARGS)
 
 wheels: setup
 	@echo 'Building wheels into dist/'

@@ -51,7 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("flowrra._public",),
     ("flowrra",),
     # What only uses it.
-    ("flowrra.__main__", "flowrra.cli", "flowrra.testing"),
+    ("flowrra.__main__", "flowrra.cli", "flowrra.redis", "flowrra.testing"),
 )
 RANKS = {entry: rank for rank, layer in enumerate(LAYERS) for entry in layer}
 

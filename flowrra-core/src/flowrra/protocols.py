@@ -80,8 +80,8 @@ class Broker(Protocol):
     async def enqueue(self, messages: Sequence[Message], wait: float) -> list[Enqueued]:
         """Accept messages, in order.
 
-        Idempotent by id while the task is known and for 24 hours after it finished: the same id
-        again is a duplicate and changes nothing. A taken unique key is a duplicate of its holder.
+        Idempotent by id within a queue, while the task is known and for 24 hours after it finished: the
+        same id again is a duplicate and changes nothing. A taken unique key is a duplicate of its holder.
         A tick (``schedule``, ``fire_time``) at or before the schedule's last one is a duplicate.
         A bounded broker waits up to *wait* seconds for room and then answers ``FULL``; a message
         so answered, or whose call was cancelled while it waited, is not enqueued.

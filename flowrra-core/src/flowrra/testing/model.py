@@ -41,6 +41,9 @@ class BrokerModel(RuleBasedStateMachine):
     ``hypothesis.stateful.run_state_machine_as_test``.
     """
 
+    #: Whether the bound counts for each queue alone, and not for all queues together.
+    bounds_each_queue: bool = False
+
     def bench(self) -> BrokerBench:
         """A bench whose broker is empty."""
         raise NotImplementedError(f"{type(self).__name__} needs a method bench that returns a BrokerBench")
@@ -51,9 +54,10 @@ class BrokerModel(RuleBasedStateMachine):
         self._bench = self.bench()
         self._broker = self._bench.make(BrokerConfig(url="memory://", max_queue_size=LIMIT))
         self._run(self._broker.open())
-        self._expected = ExpectedBroker(LIMIT)
+        self._expected = ExpectedBroker(LIMIT, self.bounds_each_queue)
         self._receipts: list[Receipt] = []
         self._ids: list[str] = []
+        self._queues: dict[str, str] = {}
 
     def teardown(self) -> None:
         """Close."""
@@ -81,6 +85,7 @@ class BrokerModel(RuleBasedStateMachine):
         assert answers == [self._expected.enqueue(message, self._now)], "a wrong answer to enqueue"
         if message.id not in self._ids:
             self._ids.append(message.id)
+            self._queues[message.id] = message.queue
 
     @rule(
         queue=st.sampled_from(QUEUES),
@@ -97,7 +102,8 @@ class BrokerModel(RuleBasedStateMachine):
     @rule(number=_numbers)
     def enqueue_again(self, number: int) -> None:
         """An id that was used before, whatever became of it."""
-        self._put(make_message(self._ids[number % len(self._ids)], queue=QUEUES[0]))
+        task_id = self._ids[number % len(self._ids)]
+        self._put(make_message(task_id, queue=self._queues[task_id]))
 
     @rule(fire_time=st.integers(1, 5))
     def enqueue_tick(self, fire_time: int) -> None:

@@ -34,8 +34,9 @@ class Expected:
 class ExpectedBroker:
     """Plain lists and loops; knows nothing of the broker that it is compared with."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, bounds_each_queue: bool) -> None:
         self.limit = limit
+        self.bounds_each_queue = bounds_each_queue
         self.tasks: dict[str, Expected] = {}
         self.finished: set[str] = set()
         self.paused: set[str] = set()
@@ -50,16 +51,17 @@ class ExpectedBroker:
         """The tasks for which something is true."""
         return [task for task in self.tasks.values() if test(task)]
 
-    def waiting(self) -> list[Expected]:
-        """Ready and delayed tasks."""
-        return self.those(lambda task: task.place in (Place.READY, Place.DELAYED))
+    def waiting(self, queue: str) -> list[Expected]:
+        """Ready and delayed tasks that count against the bound of *queue*."""
+        waiting = self.those(lambda task: task.place in (Place.READY, Place.DELAYED))
+        return [task for task in waiting if not self.bounds_each_queue or task.message.queue == queue]
 
     def enqueue(self, message: Message, now: float) -> Enqueued:
         """What the broker should answer."""
         earlier = self._earlier(message)
         if earlier is not None:
             return Enqueued(Acceptance.DUPLICATE, earlier)
-        if len(self.waiting()) >= self.limit:
+        if len(self.waiting(message.queue)) >= self.limit:
             return Enqueued(Acceptance.FULL, message.id)
         task = self.tasks[message.id] = Expected(message, self._next())
         if message.delay:

@@ -1,0 +1,83 @@
+-- KEYS: the prefixes of the queues, in the order in which to serve them; all in one slot.
+-- ARGV: a name for this claim, which a repeated one has too; microseconds of the lease; worker;
+--       then of each lane: its name and its room.
+-- Returns now, the time at which more may become ready or '', and of each delivery: the number of its queue,
+-- id, fence, deliveries, task and state.
+
+local t = now()
+local name, lease, worker = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local memo = KEYS[1] .. 'claim:' .. worker
+local out = { text(t), '' }
+
+local function again(deliveries)
+  -- The answer to this very claim was lost: what it handed out, as far as it is still held.
+  out[1] = deliveries.at
+  for i = 1, #deliveries, 2 do
+    local number, id = deliveries[i], deliveries[i + 1]
+    local P = KEYS[number]
+    local kept = redis.call('HGET', P .. 'past', id)
+    local past = kept and read_past(kept)
+    if past and past.worker == worker and past.claimed == deliveries.at and redis.call('ZSCORE', P .. 'leases', id) then
+      local n = #out
+      out[n + 1], out[n + 2], out[n + 3], out[n + 4] = number, id, text(past.fence), text(past.deliveries)
+      out[n + 5] = redis.call('HGET', P .. 'tasks', id)
+      out[n + 6] = redis.call('HGET', P .. 'state', id) or ''
+    end
+  end
+  return out
+end
+
+local last = redis.call('GET', memo)
+if last then
+  last = cmsgpack.unpack(last)
+  if last.name == name then return again(last) end
+end
+
+local function take(number, lane, most)
+  local P = KEYS[number]
+  local popped = redis.call('ZPOPMIN', P .. 'ready:' .. lane, most)
+  local ids, scores = {}, {}
+  for i = 1, #popped / 2 do ids[i], scores[i] = popped[2 * i - 1], popped[2 * i] end
+  if #ids > 0 then lease_out(P, number, lane, ids, scores, t, lease, worker, out) end
+  if #ids < most then redis.call('DEL', P .. 'wake:' .. lane) end
+  return #ids
+end
+
+local open = {}
+for number, P in ipairs(KEYS) do
+  tidy(P, t)
+  if redis.call('EXISTS', P .. 'paused') == 0 then open[#open + 1] = number end
+end
+for i = 4, #ARGV, 2 do
+  local lane, room, serving = ARGV[i], tonumber(ARGV[i + 1]), open
+  while room > 0 and #serving > 0 do
+    local left = {}
+    local share = math.min(AT_ONCE, math.max(1, math.floor(room / #serving)))
+    for _, number in ipairs(serving) do
+      if room == 0 then break end
+      local most = math.min(share, room)
+      local got = take(number, lane, most)
+      room = room - got
+      if got == most then left[#left + 1] = number end
+    end
+    serving = left
+  end
+end
+
+local soonest
+for _, P in ipairs(KEYS) do
+  for _, set in ipairs({ 'delayed', 'leases' }) do
+    local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
+    if first and (not soonest or tonumber(first) < soonest) then soonest = tonumber(first) end
+  end
+end
+if soonest then out[2] = text(soonest) end
+
+if #out > 2 then
+  local handed = { name = name, at = out[1] }
+  for i = 3, #out, 6 do
+    handed[#handed + 1], handed[#handed + 2] = out[i], out[i + 1]
+  end
+  redis.call('SET', memo, cmsgpack.pack(handed), 'EX', 60)
+end
+return out

@@ -1,0 +1,3 @@
+-- What everyone on the board says, in no order.
+clear_board(now())
+return redis.call('HVALS', BEATS)
