@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -140,6 +142,19 @@ def shared(flowrra: Shell, install: Callable[..., None], tmp_path: Path) -> Shel
     return flowrra
 
 
+@pytest.fixture
+def fault(shared: Shell, tmp_path: Path) -> Callable[[str], None]:
+    """``fault(kind)``: from now on every call of broker and backend is ``down``, ``refused`` or ``silent``;
+    with an empty text they work again."""
+
+    def fault(kind: str) -> None:
+        new = tmp_path / "fault"
+        new.write_text(kind)
+        new.rename(tmp_path / "tasks.fault")
+
+    return fault
+
+
 def wait_for(stream: Any, text: str) -> str:
     """Read lines until one contains *text*."""
     seen = ""
@@ -154,6 +169,21 @@ def wait_for(stream: Any, text: str) -> str:
 def until() -> Callable[[Any, str], str]:
     """``until(stream, text)``: read lines until one contains the text, and return all of them."""
     return wait_for
+
+
+@pytest.fixture
+def ask() -> Callable[[str], tuple[int, Any]]:
+    """``ask(url)``: the status and the JSON that a health port answers."""
+
+    def ask(url: str) -> tuple[int, Any]:
+        try:
+            with urlopen(url, timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    return ask
 
 
 @pytest.fixture

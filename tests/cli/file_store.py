@@ -1,17 +1,23 @@
-"""A broker and a backend that processes share: the memory ones, kept in a file between two calls."""
+"""A broker and a backend that processes share: the memory ones, kept in a file between two calls.
+
+What stands in the file ``NAME.fault`` happens to every call: ``down``, ``refused`` or ``silent``. What stands
+in ``NAME.broker`` and ``NAME.backend`` is found by who diagnoses them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flowrra.exceptions import PermanentError, TransientError
 from flowrra.memory import MemoryBackend, MemoryBroker
 from flowrra.protocols import BackendFactory, BrokerFactory
-from flowrra.reports import BackendCapabilities, BrokerCapabilities
+from flowrra.reports import BackendCapabilities, BrokerCapabilities, Finding
 from flowrra.url import URL
 
 POLL = 0.02
@@ -25,7 +31,18 @@ class Store:
         self.restore = restore
         self.state = state
 
+    async def open(self) -> None:
+        fault = self.path.with_suffix(".fault")
+        match fault.read_text() if fault.exists() else "":
+            case "down":
+                raise TransientError(f"the server at {self.path.name} is away")
+            case "refused":
+                raise PermanentError(f"the server at {self.path.name} refuses the login")
+            case "silent":
+                await asyncio.sleep(3600)
+
     async def call(self, name: str, *arguments: Any) -> Any:
+        await self.open()
         with self.path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -53,6 +70,20 @@ class Part:
         return lambda *arguments: self._store.call(self._prefix + name, *arguments)
 
 
+class Diagnosis:
+    """Finds what a file says."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    async def findings(self) -> list[Finding]:
+        return [Finding(**each) for each in json.loads(self.file.read_text())]
+
+
+def diagnosis(file: Path) -> Diagnosis | None:
+    return Diagnosis(file) if file.exists() else None
+
+
 def restore_broker(table: Any) -> MemoryBroker:
     broker = MemoryBroker()
     if table is not None:
@@ -75,8 +106,8 @@ class FileBroker(Part):
         super().__init__(store, "")
         self.capabilities = BrokerCapabilities(durable=True, priority=True, unique_keys=True)
         self.admin = Part(store, "admin.")
-
-    async def open(self) -> None: ...
+        self.diagnostics = diagnosis(path.with_suffix(".broker"))
+        self.open = store.open
 
     async def close(self) -> None: ...
 
@@ -96,8 +127,8 @@ class FileBackend(Part):
         self.history = Part(store, "history.")
         self.board = Part(store, "board.")
         self.stream = None
-
-    async def open(self) -> None: ...
+        self.diagnostics = diagnosis(path.with_suffix(".backend"))
+        self.open = store.open
 
     async def close(self) -> None: ...
 

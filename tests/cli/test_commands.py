@@ -99,7 +99,7 @@ def test_python_m_flowrra_is_the_same(flowrra: Any) -> None:
         ("runs show x", "runs show: a queue on memory://"),
         ("queues", "queues: a queue on memory://"),
         ("queues pause default", "queues pause: a queue on memory://"),
-        ("runs --broker redis://u:secret@h/0", "no broker for 'redis' URLs; installed: "),
+        ("runs --broker amqp://u:secret@h/0", "no broker for 'amqp' URLs; installed: "),
         ("runs --broker nonsense", "broker.url can't be used: a URL must begin with its scheme"),
         ("plugin", "no command 'plugin': did you mean 'plugins'?"),
         ("frobnicate", "no command 'frobnicate': see: flowrra --help"),
@@ -237,7 +237,7 @@ def test_doctor_says_where_settings_come_from_and_hides_passwords(flowrra: Any) 
     ("setting", "name", "detail"),
     [
         (("FLOWRRA_EXECUTOR_NUM_WORKERS", "many"), "configuration", "FLOWRRA_EXECUTOR_NUM_WORKERS is 'many'"),
-        (("FLOWRRA_BROKER_URL", "redis://:secret@h"), "connections", "Try: pip install flowrra-redis"),
+        (("FLOWRRA_BROKER_URL", "amqp://:secret@h"), "connections", "no broker for 'amqp' URLs; installed: "),
     ],
 )
 def test_doctor_says_what_to_do(flowrra: Any, setting: tuple[str, str], name: str, detail: str) -> None:

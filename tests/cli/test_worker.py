@@ -6,8 +6,6 @@ import json
 import re
 import signal
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
@@ -93,7 +91,7 @@ def test_runs_that_went_well_can_be_left_out(flowrra: Any, until: Any, end: Any)
     assert "worker" not in seen
 
 
-def test_health(flowrra: Any, until: Any, end: Any) -> None:
+def test_health(flowrra: Any, until: Any, end: Any, ask: Any) -> None:
     """Alive and ready; alive but not ready while it drains."""
     flowrra.write("busy.py", BUSY.format(nap=3))
     worker = flowrra.start("worker", "busy:app", "--health-port", "0")
@@ -113,15 +111,6 @@ def test_health(flowrra: Any, until: Any, end: Any) -> None:
     assert (lost[0], alive[0]) == (404, 200)
     assert (draining[0], draining[1]["status"], draining[1]["draining"]) == (503, "failing", True)
     assert end(worker).code == 0
-
-
-def ask(url: str) -> tuple[int, Any]:
-    try:
-        with urlopen(url, timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        with error:
-            return error.code, json.load(error)
 
 
 def test_a_port_that_is_taken_is_refused(flowrra: Any, until: Any) -> None:

@@ -338,9 +338,9 @@ async def test_arguments_that_do_not_fit_are_refused_at_submit(args: Any, kwargs
 
 URLS = {
     "unknown broker": (
-        lambda: Flowrra(broker="redis://host").engine.connections.broker,
+        lambda: Flowrra(broker="sqlite:///q.db").engine.connections.broker,
         UnknownSchemeError,
-        "no broker for 'redis' URLs; installed: memory. Try: pip install flowrra-redis",
+        "no broker for 'sqlite' URLs; installed: memory. Try: pip install flowrra-sqlite",
     ),
     "unknown backend": (
         lambda: Flowrra(backend="nosuch://host").engine.connections.backend,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import shared_broker
 from fake_clock import FakeClock
+from shared_broker import SharedBackend, SharedBroker
 
 from flowrra import (
     BrokerConfig,
@@ -20,6 +22,7 @@ from flowrra import (
     TaskNotFoundError,
     TaskStatus,
     UnsupportedError,
+    discovery,
 )
 from flowrra.management import Counted, FlowrraManager, RunPlace
 from flowrra.memory import MemoryBackend, MemoryBroker
@@ -69,6 +72,16 @@ async def site() -> AsyncIterator[Site]:
     yield Site(app, clock, FlowrraManager(app), gate, tasks)
     gate.set()
     await app.stop(wait=False)
+
+
+@pytest.fixture
+def shared_url() -> Iterator[str]:
+    """A server with a queue and records."""
+    discovery.brokers.register("shared", SharedBroker)
+    discovery.backends.register("shared", SharedBackend)
+    yield shared_broker.new_url()
+    discovery.brokers.unregister("shared")
+    discovery.backends.unregister("shared")
 
 
 async def busy(site: Site) -> dict[str, str]:
@@ -309,6 +322,55 @@ async def test_dead_runs_are_requeued_under_their_ids(site: Site) -> None:
     assert (await site.manager.dead()).runs == []
     await site.app.start()
     assert (await site.app.wait_for_result(dead)).result == 0
+
+
+async def test_many_dead_runs_on_a_server_are_requeued_in_three_round_trips(shared_url: str) -> None:
+    app = Flowrra(broker=shared_url)
+    one = app.task("one")(lambda: 1)
+    async with app:
+        pass
+    await app.start(workers=False)
+    ids = [(await one.submit()).id for _ in range(50)]
+    connections = app.engine.connections
+    claim = await connections.broker.claim(["default"], {"thread": 40}, 30, "w")
+    deaths = [
+        Settlement(each.receipt, Verdict.DEAD, _record(each, FakeClock()), reason="died")
+        for each in claim.deliveries
+    ]
+    await connections.settler.settle(deaths)
+    calls = shared_broker.servers[shared_url].calls
+    calls.clear()
+
+    manager = FlowrraManager(app)
+    assert await manager.requeue([*ids, "unknown"]) == [True] * 40 + [False] * 11
+    assert {name: len(made) for name, made in calls.items()} == {"find": 1, "delete": 1, "requeue": 1}
+    calls.clear()
+    assert await manager.requeue([*ids, "unknown"]) == [False] * 51
+    assert {name: len(made) for name, made in calls.items()} == {"find": 1}
+    await app.stop()
+    async with app:
+        assert [(await app.wait_for_result(task_id, 10)).result for task_id in ids] == [1] * 50
+
+
+async def test_without_a_history_dead_runs_stay_dead_and_can_be_retried() -> None:
+    """The record of the first life could not be forgotten, and would pass for the result of the second."""
+    backend = PlainBackend()
+    app = Flowrra(backend=backend)
+    add = app.task("add")(lambda: 1)
+    await app.start(workers=False)
+    handle = await add.submit()
+    connections = app.engine.connections
+    [delivery] = (await connections.broker.claim(["default"], {"thread": 1}, 30, "w")).deliveries
+    death = Settlement(delivery.receipt, Verdict.DEAD, _record(delivery, FakeClock()), reason="died")
+    assert await connections.settler.settle([death]) == [True]
+    manager = FlowrraManager(app)
+    with pytest.raises(UnsupportedError, match="PlainBackend can't forget why a task was dead"):
+        await manager.requeue([handle.id])
+    assert [run.task_id for run in (await manager.dead()).runs] == [handle.id]
+    again = await manager.retry(handle.id)
+    await app.stop()
+    async with app:
+        assert (await app.wait_for_result(again, 10)).result == 1
 
 
 async def test_a_finished_run_is_not_requeued_and_keeps_its_record(site: Site) -> None:

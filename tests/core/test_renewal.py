@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Self
 
 import pytest
 import shared_broker
 from executor_calls import until
 from fake_clock import FakeClock
-from shared_broker import SharedBroker
+from shared_broker import Server, SharedBroker
 
 from flowrra import BrokerConfig, Config, Flowrra, Progress, TaskStatus, current_task, discovery
 from flowrra.memory import MemoryBackend
+from flowrra.reports import Event
 
 
 @pytest.fixture
@@ -196,6 +200,198 @@ async def test_progress_travels_with_the_renewals(url: str, monkeypatch: pytest.
         free.set()
         await handle.result(10)
         assert await progress() == Progress(done=2, total=2, message="all")
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "in this process"])
+async def test_progress_is_an_event_for_those_who_listen(
+    url: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many reports in a short time are one event, of the newest."""
+    monkeypatch.setattr("flowrra.worker.renewal.PROGRESS_EVERY", 0.05)
+    app = Flowrra(leased(url if where == "elsewhere" else "memory://", 3.0), backend=MemoryBackend())
+    free = asyncio.Event()
+
+    @app.task(queue="q")
+    async def work() -> None:
+        for done in range(100):
+            current_task().progress(done, 100, "step")
+        await free.wait()
+
+    async with app:
+        stream = app.engine.connections.backend.stream
+        assert stream is not None
+        events = stream.events({"progress"})
+        first = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        handle = await work.submit()
+        event = await first
+        assert (event.kind, event.task_id, event.task, event.queue) == ("progress", handle.id, "work", "q")
+        assert event.data == {"done": 99, "total": 100, "message": "step"}
+        free.set()
+        await handle.result(10)
+        assert await _nothing_more(events)
+
+
+async def _nothing_more(events: AsyncIterator[Event]) -> bool:
+    """Whether no event is left; ends *events*."""
+    more = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    return not more.done() and more.cancel()
+
+
+async def test_a_settlement_whose_answer_is_slow_is_no_loss(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Renewals hear that the lease has ended, because the task's own settlement has ended it."""
+    app = Flowrra(leased(url, 0.15), backend=MemoryBackend())
+    server = shared_broker.servers.setdefault(url, Server(url))
+    server.slow = {"settle": 0.3}
+
+    @app.task()
+    async def work() -> str:
+        return "done"
+
+    async with app:
+        handle = await work.submit()
+        assert await handle.result(10) == "done"
+        await until(lambda: app.engine.worker is not None and not app.engine.worker.running)
+    assert server.calls["renew"][1:] != []
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.parametrize("fault", ["failing", "slow"])
+async def test_renewals_go_on_after_a_failure(url: str, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, with what is wrong; the connection is closed whatever the last step did."""
+    app = Flowrra(leased(url, 0.6), backend=MemoryBackend())
+    free = asyncio.Event()
+
+    @app.task()
+    async def work() -> str:
+        await free.wait()
+        return "done"
+
+    async with app:
+        handle = await work.submit()
+        server = shared_broker.servers[url]
+        await until(lambda: len(server.calls.get("renew", ())) >= 1)
+        setattr(server, fault, {"renew": 2})
+        await until(lambda: len(server.calls["renew"]) >= 3)
+        setattr(server, fault, {})
+        count = len(server.calls["renew"])
+        await until(lambda: len(server.calls["renew"]) > count)
+        free.set()
+        assert await handle.result(10) == "done"
+        setattr(server, fault, {"renew": 10_000})
+    what = {"failing": "TransientError: renew: the server at", "slow": "TimeoutError: no answer within 0.2 s"}
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert said[0].startswith(f"can't renew leases: {what[fault]}")
+    assert server.connections == 0
+
+
+async def test_the_connection_is_closed_though_the_last_renewal_hangs(url: str) -> None:
+    app = Flowrra(leased(url, 0.3), backend=MemoryBackend())
+
+    @app.task()
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async with app:
+        await work.submit()
+        server = shared_broker.servers[url]
+        await until(lambda: len(server.calls.get("renew", ())) >= 1)
+        server.slow = {"renew": 3600.0}
+        count = len(server.calls["renew"])
+        await until(lambda: len(server.calls["renew"]) > count)
+        await app.stop(wait=False)
+    assert server.connections == 0
+    assert renewal_threads() == []
+
+
+async def test_a_renewal_connection_that_cannot_open_at_first_opens_later(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Flowrra(leased(url, 0.3), backend=MemoryBackend())
+    free = asyncio.Event()
+    runs: list[int] = []
+
+    @app.task()
+    async def work() -> None:
+        runs.append(1)
+        await free.wait()
+
+    server = shared_broker.servers.setdefault(url, Server(url))
+    await app.start(workers=False)
+    handle = await work.submit()
+    server.failing = {"SharedBroker.open": 1}
+    await app.engine.start(workers=True)
+    await until(lambda: len(server.calls.get("renew", ())) >= 3)
+    free.set()
+    await handle.result(10)
+    await app.stop()
+    assert runs == [1]
+    assert "can't renew leases: TransientError: SharedBroker.open" in caplog.text
+    assert server.connections == 0
+
+
+def test_the_thread_ends_when_the_workers_loop_is_gone(url: str) -> None:
+    """Nobody called ``stop()``, and nobody uses the application again."""
+    app = Flowrra(leased(url, 0.1), backend=MemoryBackend())
+    asyncio.run(app.start())
+    for thread in threading.enumerate():
+        if thread.name.startswith("flowrra-renewal"):
+            thread.join(20)
+    assert renewal_threads() == []
+    assert shared_broker.servers[url].connections == 1
+    asyncio.run(app.start())
+    asyncio.run(app.stop())
+    assert shared_broker.servers[url].connections == 0
+
+
+FROZEN = """
+import asyncio, os, signal, subprocess, sys
+sys.path.insert(0, sys.argv[1])
+import shared_broker
+from flowrra import BrokerConfig, Config, Flowrra, discovery
+from flowrra.memory import MemoryBackend
+from flowrra.worker import renewal
+
+renewal.MAX_BLOCK = 1.0
+discovery.brokers.register("shared", shared_broker.SharedBroker)
+app = Flowrra(Config(broker=BrokerConfig(url="shared://x", lease=0.3)), backend=MemoryBackend())
+
+@app.task()
+async def work():
+    await asyncio.Event().wait()
+
+async def renewed():
+    calls = shared_broker.servers["shared://x"].calls.setdefault("renew", [])
+    before = len(calls)
+    while len(calls) < before + 3:
+        await asyncio.sleep(0.01)
+
+async def main():
+    async with app:
+        await work.submit()
+        await renewed()
+        thaw = subprocess.Popen(["sh", "-c", f"sleep 1.5; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
+        await renewed()
+        thaw.wait()
+        await app.stop(wait=False)
+    print("ok")
+
+asyncio.run(asyncio.wait_for(main(), 30))
+"""
+
+
+def test_a_process_that_was_frozen_for_long_renews_again() -> None:
+    """Longer than a loop may be blocked, as with a suspended machine."""
+    done = subprocess.run(
+        [sys.executable, "-c", FROZEN, str(Path(__file__).parent)],
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+    assert (done.stdout, done.returncode) == ("ok\n", 0), done.stderr
 
 
 async def test_an_idle_worker_renews_nothing(url: str) -> None:

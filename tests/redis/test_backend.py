@@ -1,4 +1,4 @@
-"""What the Redis backend promises beyond the contract: waiting, keeping, and living with its server."""
+"""What the Redis backend promises beyond the contract: waiting, and living with its server."""
 
 from __future__ import annotations
 
@@ -7,28 +7,34 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
+from backend_steps import NOW, Make, backends, until
 from proxy import Proxy
-from servers import RedisCluster, RedisServer
+from servers import RedisServer
 
 from flowrra.config import BackendConfig
 from flowrra.exceptions import TransientError
 from flowrra.message import Record
 from flowrra.redis import waiting
 from flowrra.redis.backend import RedisBackend
-from flowrra.redis.calls import Plain, Role
-from flowrra.redis.records import record_key
-from flowrra.redis.runs import RUNS_KEY
 from flowrra.reports import RunFilter
-from flowrra.status import TaskStatus
 from flowrra.testing.factories import make_message, make_record
 
-ALL = RunFilter()
+
+@pytest.fixture
+async def make(redis_url: str) -> AsyncGenerator[Make]:
+    async with backends(redis_url) as make:
+        yield make
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    with redis.Redis.from_url(redis_url, protocol=2) as client:
+        yield client
 
 
 async def registered(client: Any, *ids: str) -> None:
@@ -43,7 +49,7 @@ async def waiting_for(backend: RedisBackend, client: Any, *ids: str) -> list[asy
     return tasks
 
 
-async def test_a_record_is_pushed_to_another_process(make: Any, redis_url: str, client: Any) -> None:
+async def test_a_record_is_pushed_to_another_process(make: Make, redis_url: str, client: Any) -> None:
     backend = await make()
     record = make_record(NOW)
     [task] = await waiting_for(backend, client, record.message.id)
@@ -63,7 +69,7 @@ async def test_a_record_is_pushed_to_another_process(make: Any, redis_url: str, 
     assert await asyncio.wait_for(task, 1) == record
 
 
-async def test_no_wake_up_between_two_connections_is_lost(make: Any, soaked: Callable[[int], int]) -> None:
+async def test_no_wake_up_between_two_connections_is_lost(make: Make, soaked: Callable[[int], int]) -> None:
     """The record comes from elsewhere, at any moment of the waiting."""
     here, there = await make(), await make()
 
@@ -79,7 +85,7 @@ async def test_no_wake_up_between_two_connections_is_lost(make: Any, soaked: Cal
         await asyncio.wait_for(asyncio.gather(*map(race, range(start, start + 20))), 4)
 
 
-async def test_many_waits_share_their_round_trips(make: Any, client: Any) -> None:
+async def test_many_waits_share_their_round_trips(make: Make, client: Any) -> None:
     backend = await make()
     records = [make_record(NOW) for _ in range(300)]
     client.config_resetstat()
@@ -90,7 +96,7 @@ async def test_many_waits_share_their_round_trips(make: Any, client: Any) -> Non
     assert client.keys("flowrra:w:*") == []
 
 
-async def test_a_large_record_is_fetched_by_who_waits(make: Any, client: Any) -> None:
+async def test_a_large_record_is_fetched_by_who_waits(make: Make, client: Any) -> None:
     here, there = await make(), await make()
     record = make_record(NOW, value=os.urandom(200_000))
     [task] = await waiting_for(here, client, record.message.id)
@@ -98,7 +104,7 @@ async def test_a_large_record_is_fetched_by_who_waits(make: Any, client: Any) ->
     assert await asyncio.wait_for(task, 4) == record
 
 
-async def test_a_wait_that_ends_leaves_nothing(make: Any, client: Any) -> None:
+async def test_a_wait_that_ends_leaves_nothing(make: Make, client: Any) -> None:
     """The server's note of it expires; a record that comes later disturbs nobody."""
     backend = await make()
     [cancelled] = await waiting_for(backend, client, "a")
@@ -114,7 +120,7 @@ async def test_a_wait_that_ends_leaves_nothing(make: Any, client: Any) -> None:
     assert await backend.wait("a", 0.0) == record
 
 
-async def test_looking_without_waiting_still_looks(make: Any) -> None:
+async def test_looking_without_waiting_still_looks(make: Make) -> None:
     backend = await make()
     record = make_record(NOW)
     await backend.store([record])
@@ -122,7 +128,9 @@ async def test_looking_without_waiting_still_looks(make: Any) -> None:
     assert await backend.wait("unknown", 0.0) is None
 
 
-async def test_a_lost_message_is_made_up_for(make: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lost_message_is_made_up_for(
+    make: Make, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who waits looks again from time to time, whatever became of the message."""
     monkeypatch.setattr(waiting, "_LOOK_AGAIN", 0.1)
     here, there = await make(), await make()
@@ -133,7 +141,7 @@ async def test_a_lost_message_is_made_up_for(make: Any, client: Any, monkeypatch
     assert await asyncio.wait_for(task, 4) == record
 
 
-async def test_a_broken_subscription_loses_no_record(make: Any, client: Any) -> None:
+async def test_a_broken_subscription_loses_no_record(make: Make, client: Any) -> None:
     """What was published while it was away is looked for when it is back, at once."""
     here, there = await make(), await make()
     for _ in range(10):
@@ -148,7 +156,8 @@ async def test_who_waits_outlives_a_restart_of_the_server(monkeypatch: pytest.Mo
     """Also if the server forgot everything: looking again registers anew."""
     monkeypatch.setattr(waiting, "_LOOK_AGAIN", 0.1)
     with RedisServer() as server:
-        async with opened(server.url()) as backend:
+        async with backends(server.url()) as make:
+            backend = await make()
             record = make_record(NOW)
             with server.client() as client:
                 [task] = await waiting_for(backend, client, record.message.id)
@@ -161,7 +170,8 @@ async def test_who_waits_outlives_a_restart_of_the_server(monkeypatch: pytest.Mo
 
 async def test_waiting_for_a_server_that_is_gone_is_an_error() -> None:
     with RedisServer() as server:
-        async with opened(server.url(), socket_timeout=0.5) as backend:
+        async with backends(server.url()) as make:
+            backend = await make(socket_timeout=0.5)
             await backend.store([make_record(NOW)])
             await asyncio.to_thread(server.kill)
             with pytest.raises(TransientError, match=str(server.port)):
@@ -169,7 +179,9 @@ async def test_waiting_for_a_server_that_is_gone_is_an_error() -> None:
             assert not backend._waiting._waiters
 
 
-async def test_a_dead_link_is_an_error_within_the_timeout(make: Any, proxy: Proxy, redis_server: Any) -> None:
+async def test_a_dead_link_is_an_error_within_the_timeout(
+    make: Make, proxy: Proxy, redis_server: Any
+) -> None:
     backend = await make(redis_server.url(port=proxy.port), socket_timeout=0.5)
     proxy.mode = "blackhole"
     for call in (backend.get(["a"]), backend.store([make_record(NOW)]), backend.wait("a", None)):
@@ -177,7 +189,7 @@ async def test_a_dead_link_is_an_error_within_the_timeout(make: Any, proxy: Prox
             await asyncio.wait_for(call, 1.5)
 
 
-async def test_closing_ends_the_waiting(make: Any, client: Any) -> None:
+async def test_closing_ends_the_waiting(make: Make, client: Any) -> None:
     backend = await make()
     [task] = await waiting_for(backend, client, "a")
     await backend.close()
@@ -213,7 +225,8 @@ def fill(client: Any) -> None:
 async def test_finishes_succeed_on_a_full_server() -> None:
     """At maxmemory records are stored and waited for, where a plain write is refused."""
     with RedisServer(maxmemory="3mb", maxmemory_policy="noeviction") as server, server.client() as client:
-        async with opened(server.url(), ttl=3600) as backend:
+        async with backends(server.url()) as make:
+            backend = await make(ttl=3600)
             with pytest.raises(redis.exceptions.OutOfMemoryError):
                 fill(client)
             records = [make_record(NOW, retries=1) for _ in range(20)]
@@ -222,11 +235,11 @@ async def test_finishes_succeed_on_a_full_server() -> None:
             assert await asyncio.wait_for(task, 4) == records[0]
             assert await backend.get([record.message.id for record in records]) == records
             assert backend.history is not None
-            assert await backend.history.count(ALL, 100) == 20
+            assert await backend.history.count(RunFilter(), 100) == 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-async def test_a_forked_child_opens_connections_of_its_own(make: Any, client: Any) -> None:
+async def test_a_forked_child_opens_connections_of_its_own(make: Make, client: Any) -> None:
     """And leaves its parent's alone: they go on working."""
     backend = await make()
     record = make_record(NOW)

@@ -16,6 +16,7 @@ from flowrra.exceptions import PluginError
 from flowrra.executors.stopping import stop_here_if_loading
 from flowrra.fork import drop_after_fork
 from flowrra.home import Home
+from flowrra.message import new_id
 from flowrra.registration import Registrar
 from flowrra.registry import AnyTask, TaskRegistry
 from flowrra.result import TaskResult
@@ -97,7 +98,7 @@ class Flowrra(Registrar):
         #: Runs the executors' side; by kind, made when first asked for.
         self.executors: ExecutorTable = self._new_executors()
         self.engine: Engine = Engine(self, connections, self.clock)
-        self.home: Home = Home(self._adopt)
+        self.home: Home = Home(self._adopt, self.engine.detach)
         self._running: bool = False
 
     def _app(self) -> Flowrra:
@@ -202,7 +203,8 @@ class Flowrra(Registrar):
             TaskNotFoundError: Nobody knows the id.
             ValueError: The task has not finished.
         """
-        return await self.home.call(lambda: self.engine.retry(task_id))
+        new = new_id()
+        return await self.home.call(lambda: self.engine.retry(task_id, new))
 
     async def pending_count(self) -> int:
         """Tasks that wait, are delayed or will be retried; running ones are not counted."""
@@ -229,30 +231,38 @@ class Flowrra(Registrar):
             return
         self._running = True
         try:
-            await self.home.move_here(self.engine.connections.close)
+            await self.home.move_here()
             await self.engine.start(workers)
             if workers and self._scheduler is not None:
                 await self._scheduler.start()
         except BaseException:
             await self.stop(wait=False)
             raise
+        if not self._running:  # a stop() has overtaken this
+            await self._stop(wait=False, timeout=0.0)
 
     async def stop(self, wait: bool = True, timeout: float = 30.0) -> None:
         """Stop. Running tasks get *timeout* seconds to end if *wait*; what is unfinished is handed back.
 
-        Queued tasks stay with the broker. Harmless when stopped.
+        Queued tasks stay with the broker. Harmless when stopped. Where it is cancelled the application
+        claims no more, but is not stopped: call it again.
         """
         if self._running:
             self._running = False
             await self.home.call(lambda: self._stop(wait, timeout))
 
     async def _stop(self, wait: bool, timeout: float) -> None:
+        self._running = False
         try:
             if self._scheduler is not None:
                 await self._scheduler.stop()
             await self.engine.stop(wait, timeout)
+        except asyncio.CancelledError:
+            self._running = True  # what it holds is still here, and needs the connections
+            raise
         finally:
-            await self.home.leave()
+            if not self._running:
+                await self.home.leave()
 
     async def _adopt(self) -> None:
         self._running = False

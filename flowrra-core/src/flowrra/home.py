@@ -12,15 +12,20 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, wait
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
+from flowrra.exceptions import TransientError
 from flowrra.executors.stopping import stop_here_if_loading
 
 T = TypeVar("T")
-
+#: Cuts the application off from the loop it is on, and returns what ends there what it had.
+Detach: TypeAlias = Callable[[], Callable[[], Coroutine[Any, Any, None]]]
 
 #: Seconds after which a call that was handed over looks whether its loop is still there.
 LOOK_EVERY: Final = 1.0
+
+#: Seconds that calls which are sent away may take to end.
+SENT_AWAY_WITHIN: Final = 1.0
 
 
 class _Moved:
@@ -33,12 +38,14 @@ _MOVED: Final = _Moved()
 class Home:
     """Where one application's calls run."""
 
-    def __init__(self, adopt: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, adopt: Callable[[], Coroutine[Any, Any, None]], detach: Detach) -> None:
         self._adopt = adopt
+        self._detach = detach
         self._loop: asyncio.AbstractEventLoop | None = None
         # Lives as long as the home loop; whoever cancels everything on that loop cancels it too.
         self._guard: asyncio.Task[None] | None = None
         self._orphaned = False
+        self._moves = 0
         self._visitors: set[asyncio.Task[Any]] = set()
         self._lock = threading.Lock()
 
@@ -51,11 +58,16 @@ class Home:
         """Run *step* on the home loop and return its value, from any loop."""
         running = asyncio.get_running_loop()
         while True:
-            if self._loop is running:
-                return await step()
-            home = self.current()
+            home = running if self._loop is running else self.current()
             if home is running:
-                return await step()
+                moves = self._moves
+                try:
+                    return await step()
+                except TransientError:
+                    # Where the application has moved meanwhile, the connections in use were closed.
+                    if self._moves == moves:
+                        raise
+                    continue
             answer = await _outcome(self._send(step, home), home)
             if not isinstance(answer, _Moved):
                 return answer
@@ -78,37 +90,43 @@ class Home:
             if not isinstance(answer, _Moved):
                 return answer
 
-    async def move_here(self, leave: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Make the running loop the home, after *leave* has run on the loop that was it."""
+    async def move_here(self) -> None:
+        """Make the running loop the home."""
         here = asyncio.get_running_loop()
         with self._lock:
             before = self._find()
             if before is None:
                 self._loop = here
         if before is not None and before is not here:
-            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._depart(leave, here), before))
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._depart(here), before))
         self._loop = here
         self._guard = asyncio.create_task(asyncio.sleep(float("inf")))
 
     async def leave(self) -> None:
         """Make the background loop the home again. To be called on the home loop."""
-        guard, self._loop, self._guard = self._guard, None, None
-        self._send_away()
+        guard, self._guard = self._guard, None
+        await self._depart(None)
         if guard is not None:
             guard.cancel()
             await asyncio.wait([guard])
 
-    async def _depart(
-        self, leave: Callable[[], Coroutine[Any, Any, None]], to: asyncio.AbstractEventLoop
-    ) -> None:
-        await leave()
+    async def _depart(self, to: asyncio.AbstractEventLoop | None) -> None:
+        """Move to another loop: whoever calls from now on is served there, on other connections."""
+        close = self._detach()
         self._loop = to
-        self._send_away()
+        self._moves += 1
+        try:
+            await self._send_away()
+        finally:
+            await close()
 
-    def _send_away(self) -> None:
+    async def _send_away(self) -> None:
         """Let the callers of all calls under way here, but for the current one, come again elsewhere."""
-        for visitor in self._visitors - {asyncio.current_task()}:
+        visitors = self._visitors - {asyncio.current_task()}
+        for visitor in visitors:
             visitor.cancel()
+        if visitors:
+            await asyncio.wait(visitors, timeout=SENT_AWAY_WITHIN)
 
     def _send(self, step: Callable[[], Awaitable[T]], home: asyncio.AbstractEventLoop) -> Future[T | _Moved]:
         """Let *home* run *step*; a loop that is closed by now has moved."""

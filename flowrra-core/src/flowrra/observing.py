@@ -14,6 +14,7 @@ from flowrra.plugins import Plugins
 from flowrra.protocols import EventStream
 from flowrra.reading import result_of_entry, result_of_record
 from flowrra.reports import Event
+from flowrra.serialization import decode_value
 from flowrra.task import TaskResult
 from flowrra.url import redact
 from flowrra.worker.observer import Ended
@@ -80,6 +81,12 @@ class AppObserver:
             at = self._clock.time()
             await self._publish(Event("started", at, c.id, c.name, c.queue) for c in calls)
 
+    async def progressed(self, calls: Sequence[Call]) -> None:
+        """These running calls have said how far they are."""
+        if self._watched:
+            at = self._clock.time()
+            await self._publish(_progress(call, at) for call in calls if call.progress_data is not None)
+
     async def ended(self, batch: Sequence[Ended]) -> None:
         """These deliveries are settled."""
         finished = [result for ended in batch if (result := _finished(ended)) is not None]
@@ -102,6 +109,11 @@ class AppObserver:
             await self._stream.publish(list(events))
         except Exception as error:
             logger.warning("events are lost: %s", redact(f"{type(error).__name__}: {error}"))
+
+
+def _progress(call: Call, at: float) -> Event:
+    data = decode_value(call.progress_data or b"null")
+    return Event("progress", at, call.id, call.name, call.queue, data)
 
 
 def _finished(ended: Ended) -> TaskResult | None:

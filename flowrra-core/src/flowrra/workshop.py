@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flowrra.call import Call
 from flowrra.clock import Clock
 from flowrra.connections import Connections
+from flowrra.observing import AppObserver
 from flowrra.worker.beating import Beating
-from flowrra.worker.observer import Middleware, Observer, Runner
+from flowrra.worker.observer import Middleware, Runner
 from flowrra.worker.parts import WorkerParts
 from flowrra.worker.renewal import LoopRenewing, Renewing, ThreadRenewing
 from flowrra.worker.worker import Worker
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Workshop:
     """The executors, the worker, its signs of life, and its ear for orders from other processes."""
 
-    def __init__(self, app: Flowrra, connections: Connections, clock: Clock, observer: Observer) -> None:
+    def __init__(self, app: Flowrra, connections: Connections, clock: Clock, observer: AppObserver) -> None:
         self._app = app
         self._connections = connections
         self._clock = clock
@@ -40,7 +41,7 @@ class Workshop:
                 executor_config=app.config.executor,
                 clock=clock,
                 observer=observer,
-                renewing=self._renewing(),
+                renewing=self._renewing(observer),
                 run=self._runner(),
                 queues=app.queues,
             )
@@ -68,11 +69,11 @@ class Workshop:
         for executor in self._app.executors.made.values():
             await executor.stop(0.0)
 
-    def _renewing(self) -> Renewing:
+    def _renewing(self, observer: AppObserver) -> Renewing:
         lease = self._connections.broker_config.lease
         if self._connections.broker.capabilities.in_process or self._connections.is_broker_given:
-            return LoopRenewing(self._connections.broker, lease, self._clock)
-        return ThreadRenewing(self._connections.make_broker, lease)
+            return LoopRenewing(self._connections.broker, lease, self._clock, observer.progressed)
+        return ThreadRenewing(self._connections.make_broker, lease, observer.progressed)
 
     def _runner(self) -> Runner:
         executors = self._app.executors.made

@@ -6,9 +6,9 @@ import asyncio
 import platform
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -19,20 +19,12 @@ from flowrra.cli.plugins import take_inventory
 from flowrra.cli.session import chosen_app
 from flowrra.cli.sources import sources
 from flowrra.exceptions import FlowrraError
+from flowrra.protocols import Diagnostics
+from flowrra.reports import Finding
 from flowrra.url import redact
 
 #: Seconds that a broker or a backend may take to connect and answer.
 ANSWER_WITHIN: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, and what to do if that is bad."""
-
-    name: str
-    ok: bool
-    detail: str
-    advice: str | None = None
 
 
 def examine(target: str | None, broker: str | None, backend: str | None) -> list[Finding]:
@@ -111,14 +103,41 @@ def _connections(target: str | None, broker: str | None, backend: str | None) ->
 
 async def _reach(app: Flowrra) -> list[Finding]:
     connections = app.engine.connections
+    broker, backend = connections.broker, connections.backend
+    urls = connections.broker_config.url, connections.backend_config.url
     found = [
-        await _try("broker", connections.broker_config.url, lambda: _use_broker(app)),
-        await _try("backend", connections.backend_config.url, lambda: _use_backend(app)),
+        await _try("broker", urls[0], lambda: _use_broker(app)),
+        await _try("backend", urls[1], lambda: _use_backend(app)),
     ]
-    for part in (connections.backend, connections.broker):
+    if found[0].ok:
+        found += await _diagnose("broker", urls[0], broker.diagnostics)
+    known = found[0].ok and broker.diagnostics is not None
+    if found[1].ok and not (known and (urls[0] == urls[1] or broker.settler(backend) is not None)):
+        found += await _diagnose("backend", urls[1], backend.diagnostics)
+    for part in (backend, broker):
         with suppress(Exception):
             await part.close()
     return found
+
+
+async def _diagnose(name: str, url: str, diagnostics: Diagnostics | None) -> Sequence[Finding]:
+    """What a server says of itself, under the *name* of what it is used for."""
+    if diagnostics is None:
+        return []
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            findings = await diagnostics.findings()
+    except Exception as error:
+        return [_failure(f"{name}: server", url, error)]
+    return [
+        replace(
+            each,
+            name=f"{name}: {each.name}",
+            detail=redact(each.detail),
+            advice=each.advice and redact(each.advice),
+        )
+        for each in findings
+    ]
 
 
 async def _try(name: str, url: str, step: Callable[[], Awaitable[str]]) -> Finding:
@@ -127,13 +146,17 @@ async def _try(name: str, url: str, step: Callable[[], Awaitable[str]]) -> Findi
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             detail = await step()
-    except TimeoutError:
-        problem = f"no answer within {ANSWER_WITHIN:g} s"
     except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
+        return _failure(name, url, error)
+    took = (time.perf_counter() - began) * 1000
+    return Finding(name, True, f"{redact(url)} answers in {took:.1f} ms: {detail}")
+
+
+def _failure(name: str, url: str, error: Exception) -> Finding:
+    if isinstance(error, TimeoutError) and not isinstance(error, FlowrraError):
+        problem = f"no answer within {ANSWER_WITHIN:g} s"
     else:
-        took = (time.perf_counter() - began) * 1000
-        return Finding(name, True, f"{redact(url)} answers in {took:.1f} ms: {detail}")
+        problem = f"{type(error).__name__}: {error}"
     advice = (
         "is the server running, and may this machine and user reach it? Check the URL (see configuration)"
     )

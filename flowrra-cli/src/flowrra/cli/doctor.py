@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from flowrra.cli.checks import Finding
+    from flowrra.reports import Finding
 
 
 @click.command()
@@ -26,8 +26,10 @@ def doctor(target: str | None, broker: str | None, backend: str | None) -> int:
     The exit code is 1 if something is wrong; every failure says what to do.
     """
     from flowrra.cli.checks import examine
+    from flowrra.cli.logs import configure
     from flowrra.cli.output import show
 
+    configure("error", as_json=False)  # what a server makes others warn of is among the findings
     findings = examine(target, broker, backend)
     wrong = sum(not finding.ok for finding in findings)
     show({"ok": wrong == 0, "findings": findings}, lambda console: _print(console, findings, wrong))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,24 +14,33 @@ from typing import Final
 import click
 
 from flowrra.app import Flowrra
-from flowrra.cli.health import Health
+from flowrra.cli.health import Health, Phase
+from flowrra.cli.lifeline import Lifeline
 from flowrra.cli.logs import configure
 from flowrra.cli.output import wants_json
+from flowrra.cli.probes import Probes
 from flowrra.cli.runlog import log_runs
 from flowrra.cli.session import broker_name, require_shared_queue
+from flowrra.cli.signals import Signals, race
 from flowrra.cli.target import load_app
 from flowrra.config import Config
-from flowrra.exceptions import ConfigError
+from flowrra.exceptions import ConfigError, PermanentError, TransientError
 from flowrra.executors.table import ExecutorTable
+from flowrra.message import Settlement
 from flowrra.options import check_name
 from flowrra.url import redact
+from flowrra.worker.backoff import Backoff
 
 logger: logging.Logger = logging.getLogger("flowrra.cli.worker")
 
 #: Seconds that handing back may take after the second signal.
 HAND_BACK_WITHIN: Final = 2.0
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+#: Seconds, beyond its drain, after which a worker ends whatever its broker still owes it.
+LATE: Final = 8.0
+#: Seconds that a worker may drain before a newer version of its files takes over.
+RELOAD_WITHIN: Final = 1.0
+#: The exit code of a worker that could not end properly.
+FAILED: Final = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +51,36 @@ class Serving:
     queues: Sequence[str] | None
     concurrency: int | None
     processes: int
+    reload: bool
     health_port: int | None
     health_host: str
     drain: float
     log_level: str
+    #: The descriptor of the line to the supervisor of this process, if it has one.
+    supervised: int | None
 
 
 def serve(options: Serving) -> int:
-    """Run a worker to its end and return the exit code."""
+    """Run a worker, or several under a supervisor, to their end and return the exit code."""
     configure(options.log_level, as_json=wants_json())
+    if options.reload:
+        from flowrra.cli.reload import require_watchfiles
+
+        require_watchfiles()
+        return _supervise(replace(options, drain=min(options.drain, RELOAD_WITHIN)))
     app = load_app(options.target)
     _apply(options, app)
     if options.processes > 1:
         require_shared_queue(app, f"--processes {options.processes}")
-        from flowrra.cli.processes import supervise
-
-        return supervise(options.processes)
+        if options.supervised is None:
+            return _supervise(options)
     return asyncio.run(_Session(app, options).run())
+
+
+def _supervise(options: Serving) -> int:
+    from flowrra.cli.processes import Supervisor
+
+    return asyncio.run(Supervisor(options).run())
 
 
 def _apply(options: Serving, app: Flowrra) -> None:
@@ -106,40 +127,59 @@ class _Session:
         self._app = app
         self._options = options
         self._health = Health(app)
-        self._signalled: list[signal.Signals] = []
-        self._first = asyncio.Event()
-        self._second = asyncio.Event()
+        self._probes = Probes(self._health)
+        self._signals = Signals()
+        self._lifeline = Lifeline(self._health, self._signals)
 
     async def run(self) -> int:
         """Work until the first signal, then drain."""
-        self._obey()
+        self._signals.obey()
         try:
             await self._listen()
-            await self._app.start()
+            if not await self._start():
+                logger.info("%s: stopped before it had started", self._signals.newest.name)
+                return 0
             self._welcome()
-            await self._first.wait()
+            await self._signals.first.wait()
             return await self._drain()
         finally:
-            await self._health.stop()
+            await self._probes.stop()
+            await self._lifeline.let_go()
             await self._app.stop(wait=False)
 
-    def _obey(self) -> None:
-        loop = asyncio.get_running_loop()
-        for each in _SIGNALS:
-            try:
-                loop.add_signal_handler(each, self._hear, each)
-            except NotImplementedError:  # Windows
-                signal.signal(each, lambda number, _: loop.call_soon_threadsafe(self._hear, number))
-
-    def _hear(self, heard: int) -> None:
-        self._signalled.append(signal.Signals(heard))
-        (self._second if self._first.is_set() else self._first).set()
-
     async def _listen(self) -> None:
-        if self._options.health_port is not None:
-            host = self._options.health_host
-            port = await self._health.start(host, self._options.health_port)
-            logger.info("health: http://%s:%d/live and /ready", host, port)
+        if self._options.supervised is not None:
+            await self._lifeline.hold(self._options.supervised)
+        elif self._options.health_port is not None:
+            await self._probes.start(self._options.health_host, self._options.health_port)
+
+    async def _start(self) -> bool:
+        """Start, however long that takes; False if a signal came first."""
+        starting = asyncio.create_task(self._keep_starting())
+        await race(starting, self._signals.first)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting}, timeout=LATE)
+            return False
+        try:
+            await starting
+        except PermanentError as error:
+            raise click.ClickException(redact(str(error))) from None
+        self._health.phase = Phase.WORKING
+        self._lifeline.say_up()
+        return True
+
+    async def _keep_starting(self) -> None:
+        """Start; while the broker or the backend can't be reached, try again."""
+        backoff = Backoff(self._app.clock)
+        while True:
+            try:
+                await self._app.start()
+            except TransientError as error:
+                await backoff.after(error, "the worker can't start")
+            else:
+                backoff.reset()
+                return
 
     def _welcome(self) -> None:
         worker, app = self._app.engine.worker, self._app
@@ -155,38 +195,42 @@ class _Session:
     async def _drain(self) -> int:
         worker = self._app.engine.worker
         running = len(worker.running) if worker else 0
-        self._health.draining = True
+        self._health.phase = Phase.DRAINING
         logger.info(
             "%s: no more tasks are claimed; %d running get %g s to end. Once more to stop at once.",
-            self._signalled[0].name, running, self._options.drain,
+            self._signals.newest.name, running, self._options.drain,
         )  # fmt: skip
         draining = asyncio.create_task(self._app.stop(wait=True, timeout=self._options.drain))
-        second = asyncio.create_task(self._second.wait())
-        await asyncio.wait({draining, second}, return_when=asyncio.FIRST_COMPLETED)
+        await race(draining, self._signals.second, self._options.drain + LATE)
         if draining.done():
-            second.cancel()
             await draining
             logger.info("stopped")
             return 0
         return await self._give_up(draining)
 
     async def _give_up(self, draining: asyncio.Task[None]) -> int:
-        """Hand back what runs and end the process, whatever threads still do."""
-        engine = self._app.engine
-        worker = engine.worker
+        """Hand back what runs and end the process, whatever threads still do and whoever doesn't answer."""
+        worker = self._app.engine.worker
         draining.cancel()
-        with suppress(Exception, asyncio.CancelledError):
-            await draining
+        await asyncio.wait({draining}, timeout=HAND_BACK_WITHIN)
         if worker is not None:
-            left = worker.unfinished()
-            with suppress(Exception):
-                async with asyncio.timeout(HAND_BACK_WITHIN):
-                    await engine.connections.broker.settle(left)
-            logger.warning("stopped at once; handed back: %d", len(left))
+            await self._hand_back(worker.unfinished())
         for executor in self._app.executors.made.values():
             with suppress(Exception):
                 async with asyncio.timeout(HAND_BACK_WITHIN):
                     await executor.stop(0.0)
         logging.shutdown()
         sys.stdout.flush()
-        os._exit(128 + self._signalled[-1].value)
+        os._exit(128 + self._signals.newest if self._signals.second.is_set() else FAILED)
+
+    async def _hand_back(self, left: Sequence[Settlement]) -> None:
+        try:
+            async with asyncio.timeout(HAND_BACK_WITHIN):
+                answers = await self._app.engine.connections.broker.settle(left)
+        except Exception:
+            logger.warning(
+                "stopped; the broker doesn't answer: %d tasks run again when their leases end",
+                len(left),
+            )
+        else:
+            logger.warning("stopped at once; handed back: %d", sum(answers))

@@ -14,7 +14,14 @@ from flowrra.cli.output import output_option
     "--concurrency", type=click.IntRange(1), metavar="N",
     help="Tasks at once on the event loop, and in threads.  [default: ExecutorConfig.num_workers]",
 )  # fmt: skip
-@click.option("--processes", type=click.IntRange(1), default=1, metavar="N", help="Worker processes.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Worker processes; one that dies is replaced.",
+)
+@click.option("--reload", is_flag=True, help="Start anew when a Python file below this folder changes.")
 @click.option("--health-port", type=click.IntRange(0, 65535), metavar="PORT", help="Answer /live and /ready.")
 @click.option(
     "--health-host", default="127.0.0.1", metavar="HOST", show_default=True,
@@ -28,16 +35,19 @@ from flowrra.cli.output import output_option
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info",
     show_default=True, help="From warning up, runs that went well are not listed.",
 )  # fmt: skip
+@click.option("--supervised", type=int, hidden=True)
 @output_option
 def worker(
     target: str,
     queues: str | None,
     concurrency: int | None,
     processes: int,
+    reload: bool,
     health_port: int | None,
     health_host: str,
     drain: float,
     log_level: str,
+    supervised: int | None,
 ) -> int:
     """Run the tasks of MODULE:APP, as in tasks:app for the app in tasks.py.
 
@@ -52,9 +62,11 @@ def worker(
         queues=served or None,
         concurrency=concurrency,
         processes=processes,
+        reload=reload,
         health_port=health_port,
         health_host=health_host,
         drain=drain,
         log_level=log_level,
+        supervised=supervised,
     )
     return serve(options)

@@ -99,7 +99,12 @@ class FlowrraManager:
         return await self._do(lambda: self._purge(queue, places))
 
     async def requeue(self, ids: Sequence[str]) -> list[bool]:
-        """Run dead tasks again under their ids, their deliveries counted from zero; False for others."""
+        """Run dead tasks again under their ids, their deliveries counted from zero; False for others.
+
+        Needs a backend with a history, which forgets the record of the first life. Without one this is an
+        ``UnsupportedError`` and the tasks stay dead; ``retry`` runs them under new ids. Three round trips,
+        however many the ids are.
+        """
         return await self._do(lambda: self._requeue(ids))
 
     async def delete(self, ids: Sequence[str]) -> int:
@@ -203,6 +208,8 @@ class FlowrraManager:
         admin, history = self._admin("requeue tasks"), self._history("forget why a task was dead")
         found = await admin.find(ids)
         dead = [entry.message.id for entry in found if entry is not None and entry.place is Place.DEAD]
+        if not dead:
+            return [False] * len(ids)
         # In this order: the record of the first life would pass for the result of the second.
         await history.delete(dead)
         answers = dict(zip(dead, await admin.requeue(dead), strict=True))

@@ -7,8 +7,8 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, Final, Protocol, TypeAlias
 
 from flowrra.call import Call
 from flowrra.clock import Clock, Timer
@@ -26,6 +26,8 @@ MAX_BLOCK: Final = 300.0
 
 Held: TypeAlias = Callable[[], list[tuple[Receipt, Call]]]
 Answered: TypeAlias = Callable[[Sequence[Renewal], Sequence[Holding]], None]
+#: Tells listeners of calls that have reported progress; awaited on the worker's loop, raises nothing.
+Announce: TypeAlias = Callable[[Sequence[Call]], Coroutine[Any, Any, None]]
 
 
 class Renewing(Protocol):
@@ -52,19 +54,48 @@ class Renewing(Protocol):
         ...
 
 
+class _Announcing:
+    """Announces progress beside the renewals, which don't wait for it."""
+
+    def __init__(self, announce: Announce) -> None:
+        self._announce = announce
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, progressed: Sequence[Call]) -> None:
+        """Announce, on the running loop."""
+        if progressed:
+            task = asyncio.create_task(self._announce(progressed))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Drop what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
 def _complain(error: Exception) -> None:
     text = redact(f"{type(error).__name__}: {error}")
     logger.warning("can't renew leases: %s; trying again until it works", text)
+
+
+def _taken(progressed: set[Call]) -> set[Call]:
+    """Empty *progressed*, to which other threads add: what they report from now on is not lost."""
+    taken = progressed.copy()
+    progressed.difference_update(taken)
+    return taken
 
 
 class LoopRenewing:
     """For a broker that lives in this process, on this loop: nobody can claim while the loop is blocked.
     Also for a broker that was given as an object, of which there can't be a second connection."""
 
-    def __init__(self, broker: Broker, lease: float, clock: Clock) -> None:
+    def __init__(self, broker: Broker, lease: float, clock: Clock, announce: Announce) -> None:
         self._broker = broker
         self._lease = lease
         self._clock = clock
+        self._announcing = _Announcing(announce)
         self._progressed: set[Call] = set()
         self._next = 0.0
         self._timer: Timer | None = None
@@ -123,8 +154,10 @@ class LoopRenewing:
     def _send_progress(self) -> None:
         self._flush = None
         self._flushed = self._clock.monotonic()
-        progressed, self._progressed = self._progressed, set()
-        self._spawn([pair for pair in self._held() if pair[1] in progressed])
+        progressed = _taken(self._progressed)
+        pairs = [pair for pair in self._held() if pair[1] in progressed]
+        self._spawn(pairs)
+        self._announcing.tell([call for _, call in pairs])
 
     async def stop(self) -> None:
         """Cancel the timers."""
@@ -135,6 +168,7 @@ class LoopRenewing:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._announcing.stop()
 
     async def abandon(self) -> None:
         """Nothing to end: the timers went with the loop."""
@@ -144,11 +178,14 @@ class ThreadRenewing:
     """For a broker that others can claim from: a thread with a connection of its own keeps the
     leases, so that a task that blocks the loop is not run twice."""
 
-    def __init__(self, make_broker: Callable[[], Broker], lease: float) -> None:
+    def __init__(self, make_broker: Callable[[], Broker], lease: float, announce: Announce) -> None:
         self._make_broker = make_broker
         self._lease = lease
+        self._announcing = _Announcing(announce)
         self._progressed: set[Call] = set()
+        self._flushed = 0.0
         self._thread: threading.Thread | None = None
+        self._is_open = False
         self._failing = False
 
     def start(self, held: Held, answered: Answered) -> None:
@@ -157,6 +194,7 @@ class ThreadRenewing:
         self._answered = answered
         self._home = asyncio.get_running_loop()
         self._ticked = time.monotonic()
+        self._broker = self._make_broker()
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._thread = threading.Thread(target=self._main, name="flowrra-renewal", daemon=True)
@@ -171,30 +209,44 @@ class ThreadRenewing:
 
     async def stop(self) -> None:
         """End the thread."""
-        if self._thread is not None:
-            self._loop.call_soon_threadsafe(self._stopped.set)
-            await asyncio.to_thread(self._thread.join)
-            self._thread = None
+        await self.abandon()
+        await self._announcing.stop()
 
     async def abandon(self) -> None:
         """End the thread."""
-        await self.stop()
+        if self._thread is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself, and its loop with it
+                self._loop.call_soon_threadsafe(self._stopped.set)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
 
     def _main(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._keep())
 
     async def _keep(self) -> None:
-        broker = self._make_broker()
-        await self._guarded(broker.open())
+        """Take rounds until told to stop, or until the worker's loop is gone."""
+        await self._guarded(self._open())
         due = time.monotonic() + self._lease / 3
-        while not await self._pause(min(PROGRESS_EVERY, self._lease / 6)):
-            full = time.monotonic() >= due
-            if full:
-                due = time.monotonic() + self._lease / 3
-            if full or self._progressed:
-                await self._guarded(self._round(broker, full))
-        await self._guarded(broker.close())
+        while not await self._pause(min(PROGRESS_EVERY, self._lease / 6)) and not self._home.is_closed():
+            now = time.monotonic()
+            full, progressed = now >= due, self._take_progressed(now)
+            if (full or progressed) and await self._guarded(self._round(progressed, full)) and full:
+                due = now + self._lease / 3
+        await self._guarded(self._broker.close())
+
+    def _take_progressed(self, now: float) -> set[Call]:
+        """Calls whose progress is to be sent now."""
+        if now < self._flushed + PROGRESS_EVERY:
+            return set()
+        progressed = _taken(self._progressed)
+        if progressed:
+            self._flushed = now
+        return progressed
+
+    async def _open(self) -> None:
+        await self._broker.open()
+        self._is_open = True
 
     async def _pause(self, seconds: float) -> bool:
         """Wait; whether it is time to end."""
@@ -202,27 +254,35 @@ class ThreadRenewing:
             await asyncio.wait_for(self._stopped.wait(), seconds)
         return self._stopped.is_set()
 
-    async def _guarded(self, step: Awaitable[None]) -> None:
-        """Take a step in at most a third of a lease; a failure is said once, the next round tries again."""
+    async def _guarded(self, step: Awaitable[None]) -> bool:
+        """Take a step in at most a third of a lease; whether it worked. A failure is said once."""
+        limit = asyncio.timeout(self._lease / 3)
         try:
-            async with asyncio.timeout(self._lease / 3):
+            async with limit:
                 await step
-            self._failing = False
         except Exception as error:
             if not self._failing:
-                _complain(error)
+                late = TimeoutError(f"no answer within {self._lease / 3:g} s")
+                _complain(late if limit.expired() else error)
             self._failing = True
+        else:
+            self._failing = False
+        return not self._failing
 
-    async def _round(self, broker: Broker, full: bool) -> None:
-        if time.monotonic() - self._ticked > MAX_BLOCK:
-            raise PermanentError(f"the worker's loop has been blocked for more than {MAX_BLOCK:g} s")
+    async def _round(self, progressed: Collection[Call], full: bool) -> None:
+        blocked = time.monotonic() - self._ticked
         self._home.call_soon_threadsafe(self._tick)
-        progressed, self._progressed = self._progressed, set()
+        if blocked > MAX_BLOCK:
+            raise PermanentError(f"the worker's loop has been blocked for more than {MAX_BLOCK:g} s")
+        if not self._is_open:
+            await self._open()
         pairs = [pair for pair in self._held() if full or pair[1] in progressed]
         renewals = [Renewal(receipt, call.progress_data) for receipt, call in pairs]
         if renewals:
-            answers = await broker.renew(renewals, self._lease)
+            answers = await self._broker.renew(renewals, self._lease)
             self._home.call_soon_threadsafe(self._answered, renewals, answers)
+            told = [call for _, call in pairs if call in progressed]
+            self._home.call_soon_threadsafe(self._announcing.tell, told)
 
     def _tick(self) -> None:
         self._ticked = time.monotonic()

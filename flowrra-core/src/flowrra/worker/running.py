@@ -84,6 +84,11 @@ class Running:
             on_progress=on_progress,
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end is decided, and being settled unless the lease was lost."""
+        return self.stop is Stop.LOST or (self.future is not None and self.future.done())
+
     def interrupt(self, why: Stop) -> None:
         """Stop the call, once; the first reason counts."""
         if self.stop is None and self.future is not None:

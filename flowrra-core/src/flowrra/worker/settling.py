@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from flowrra.clock import Clock
-from flowrra.message import Holding, Renewal, Settlement
+from flowrra.message import Holding, Receipt, Renewal, Settlement
 from flowrra.protocols import Backend, Broker, Settler
 from flowrra.worker.backoff import Backoff
 
@@ -22,28 +22,38 @@ class TwoStepSettler:
     """For a broker and a backend that don't share a server: check the fence, store, then settle.
 
     A task is never settled before its record is stored. A crash between the two repeats the
-    task, and the newer record replaces the older.
+    task, and the newer record replaces the older. A batch whose answer was lost is to be settled
+    once more: what is gone by then was settled by the first try.
     """
 
     def __init__(self, broker: Broker, backend: Backend, lease: float) -> None:
         self._broker = broker
         self._backend = backend
         self._lease = lease
+        #: What the broker was told to settle, without an answer.
+        self._unanswered: set[Receipt] = set()
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Store and settle; three round trips per batch, one where there is nothing to store."""
-        if not any(settlement.record for settlement in settlements):
-            return await self._broker.settle(settlements)
+        current = settlements
+        if any(settlement.record for settlement in settlements):
+            current = await self._current(settlements)
+            if records := [settlement.record for settlement in current if settlement.record]:
+                await self._backend.store(records)
+        earlier = self._unanswered.intersection(settlement.receipt for settlement in settlements)
+        receipts = [settlement.receipt for settlement in current]
+        self._unanswered.update(receipts)
+        answers = await self._broker.settle(current) if current else []
+        self._unanswered.difference_update(receipts, earlier)
+        accepted = earlier.union(receipt for receipt, ok in zip(receipts, answers, strict=True) if ok)
+        return [settlement.receipt in accepted for settlement in settlements]
+
+    async def _current(self, settlements: Sequence[Settlement]) -> list[Settlement]:
+        """Those whose task nobody else has claimed; they are held for another lease."""
         renewals = [Renewal(settlement.receipt) for settlement in settlements]
         held = await self._broker.renew(renewals, self._lease)
-        current = [
-            settlement
-            for settlement, holding in zip(settlements, held, strict=True)
-            if holding is not Holding.LOST
-        ]
-        await self._backend.store([settlement.record for settlement in current if settlement.record])
-        ended = dict(zip((s.receipt for s in current), await self._broker.settle(current), strict=True))
-        return [ended.get(settlement.receipt, False) for settlement in settlements]
+        pairs = zip(settlements, held, strict=True)
+        return [settlement for settlement, holding in pairs if holding is not Holding.LOST]
 
 
 class Settling:

@@ -13,12 +13,12 @@ from functools import partial
 from flowrra.call import Call, EncodedValue
 from flowrra.exceptions import ExecutorCrashedError
 from flowrra.message import Delivery, Holding, Receipt, Renewal, Settlement, new_id
+from flowrra.protocols import Broker
 from flowrra.serialization import encode_value
 from flowrra.worker.backoff import Backoff
 from flowrra.worker.deadlines import Deadlines
 from flowrra.worker.intake import Intake
 from flowrra.worker.limits import (
-    AT_ONCE,
     BACKLOG,
     CLAIM_WITHIN,
     HAND_BACK_AFTER,
@@ -30,6 +30,7 @@ from flowrra.worker.observer import Ended
 from flowrra.worker.parts import WorkerParts
 from flowrra.worker.running import Running, Stop, bury
 from flowrra.worker.settling import Settling
+from flowrra.worker.starting import Starting
 
 logger: logging.Logger = logging.getLogger("flowrra.worker")
 
@@ -48,6 +49,7 @@ class Worker:
         self._settling = Settling(parts.settler, parts.clock, self._settled)
         self._deadlines: Deadlines[Running] = Deadlines(parts.clock, partial(_interrupt, why=Stop.TIMEOUT))
         self._loops: list[asyncio.Task[None]] = []
+        self._starting = Starting(self._start)
         self._listening = Listening(parts.broker, lambda: self.queues, parts.clock, self._wake.set)
         #: Unique in the world, and says where it runs.
         self.name: str = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-6:]}"
@@ -88,6 +90,7 @@ class Worker:
         self._wake.set()
         claiming = self._loops[-1]
         await asyncio.wait([claiming], timeout=CLAIM_WITHIN)
+        await self._starting.finish()
         if wait and self._calls:
             await asyncio.wait(self._futures(), timeout=timeout)
         for running in list(self._held.values()):
@@ -124,10 +127,11 @@ class Worker:
         """What hands back everything that is held."""
         return [running.release() for running in self._held.values()]
 
-    async def abandon(self) -> None:
-        """Hand everything back, on another loop, after this worker's loop was closed without ``stop``."""
+    async def abandon(self, broker: Broker) -> None:
+        """Hand everything back through *broker*, on another loop, after this worker's loop was closed
+        without ``stop``."""
         await self._parts.renewing.abandon()
-        await self._parts.broker.settle(self.unfinished())
+        await broker.settle(self.unfinished())
 
     def interrupt(self, task_id: str) -> bool:
         """Stop a task that runs here because it was cancelled; whether it does run here."""
@@ -161,7 +165,7 @@ class Worker:
         self.last_claim = self._clock.monotonic()
         if not claim.deliveries:
             return claim.wake_in
-        await self._begin(claim.deliveries)
+        await self._starting.begin(claim.deliveries)
         return 0.0
 
     def _given_up(self) -> bool:
@@ -182,15 +186,9 @@ class Worker:
     def _room(self) -> dict[str, int]:
         if self._settling.backlog >= BACKLOG:
             return {}
-        return {
-            kind: room for kind, executor in self._parts.executors.items() if (room := executor.room()) > 0
-        }
-
-    async def _begin(self, deliveries: Sequence[Delivery]) -> None:
-        """Start deliveries in order, a few in each turn of the loop: the short end before the next begin."""
-        for first in range(0, len(deliveries), AT_ONCE):
-            await self._start(deliveries[first : first + AT_ONCE])
-            await asyncio.sleep(0)
+        waiting = self._starting.waiting
+        executors = self._parts.executors.items()
+        return {kind: room for kind, executor in executors if (room := executor.room() - waiting[kind]) > 0}
 
     async def _start(self, deliveries: Sequence[Delivery]) -> None:
         started = self._clock.monotonic()
@@ -260,13 +258,14 @@ class Worker:
             await self._parts.observer.ended(ended)
 
     def _pairs(self) -> list[tuple[Receipt, Call]]:
-        return [(receipt, running.call) for receipt, running in list(self._held.items())]
+        # A copy in one step: the renewal thread asks too, and a dictionary that grows can't be gone through.
+        return [(receipt, running.call) for receipt, running in self._held.copy().items()]
 
     def _answered(self, renewals: Sequence[Renewal], answers: Sequence[Holding]) -> None:
         for renewal, holding in zip(renewals, answers, strict=True):
             running = self._held.get(renewal.receipt)
-            if running is None or holding is Holding.HELD:
-                continue
+            if running is None or running.has_ended or holding is Holding.HELD:
+                continue  # what has ended is judged by its settlement, which may be what ended the lease
             if holding is Holding.LOST:
                 _warn(renewal.receipt.id, "was lost to another worker; it is stopped here")
             running.interrupt(Stop.LOST if holding is Holding.LOST else Stop.CANCEL)

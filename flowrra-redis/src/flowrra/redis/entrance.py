@@ -97,9 +97,15 @@ class Entrance:
         now = asyncio.get_running_loop().time()
         self._announced.update(dict.fromkeys(new, now))
         answers: dict[int, Enqueued] = {}
+        begun: set[str] = set()
         for group, reply in zip(groups, replies, strict=False):
-            for index, answer in zip(group, reply or [b""] * len(group), strict=True):
+            if reply and len(reply) > len(group):
+                begun.add(messages[group[0]].queue)
+            for index, answer in zip(group, reply or [b""] * len(group), strict=False):
                 answers[index] = _answer(messages[index], answer)
+        # A server that has lost a queue has lost the directory too.
+        if lost := begun.difference(new):
+            await self._server.run(Role.COMMAND, [_announcement(queue) for queue in lost])
         return [answers[index] for index in range(len(messages))]
 
     def _calls(

@@ -15,6 +15,7 @@ from redis.exceptions import (
     MasterDownError,
     MovedError,
     NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
@@ -33,6 +34,7 @@ _CLASSES: Final[tuple[tuple[type[RedisError], str], ...]] = (
     (OutOfMemoryError, "OOM"),
     (ReadOnlyError, "READONLY"),
     (NoPermissionError, "NOPERM"),
+    (NoScriptError, "NOSCRIPT"),
     (MasterDownError, "MASTERDOWN"),
     (ClusterDownError, "CLUSTERDOWN"),
     (TryAgainError, "TRYAGAIN"),
@@ -42,7 +44,7 @@ _CLASSES: Final[tuple[tuple[type[RedisError], str], ...]] = (
 _CODE: Final = re.compile(r"(?:^|@user_script.*?: -)([A-Z]{3,})\b")
 
 #: Refusals that pass by themselves, mostly within seconds: worth asking again at once.
-PASSING: Final = frozenset({"READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "BUSY"})
+PASSING: Final = frozenset({"READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "BUSY", "NOSCRIPT"})
 
 _TRANSIENT: Final = {
     "OOM": "is at its maxmemory and stored nothing: give it more memory, or let workers empty its queues",
@@ -52,6 +54,7 @@ _TRANSIENT: Final = {
     "TRYAGAIN": "is moving the keys that were asked for to another node: try again",
     "MOVED": "belongs to a cluster whose nodes don't agree where a key is: see its CLUSTER NODES",
     "BUSY": "is busy with a script of somebody's: see its SLOWLOG, or end the script with SCRIPT KILL",
+    "NOSCRIPT": "forgets every script as soon as it is loaded: find out who runs SCRIPT FLUSH all the time",
     "MISCONF": "refuses writes because it can't save them to disk: see its log",
     "NOREPLICAS": "refuses writes because too few replicas follow it: see its min-replicas-to-write",
 }
@@ -70,13 +73,13 @@ def refusal(error: ResponseError, command: object, server: str) -> FlowrraError:
     """Flowrra's error for a reply that says no to *command*."""
     kind = code(error)
     if kind in _TRANSIENT:
-        return TransientError(f"Redis at {server} {_TRANSIENT[kind]} ({redact(str(error))})")
+        return TransientError(f"Redis at {server} {_TRANSIENT[kind]} ({_said(error)})")
     if kind == "NOPERM":
         return PermanentError(
-            f"Redis at {server} doesn't allow this user to run {command} ({redact(str(error))}); "
+            f"Redis at {server} doesn't allow this user to run {command} ({_said(error)}); "
             "grant it with ACL SETUSER, or use another user"
         )
-    return PermanentError(f"Redis at {server} refuses {command}: {redact(str(error))}")
+    return PermanentError(f"Redis at {server} refuses {command}: {_said(error)}")
 
 
 def final(error: BaseException, server: str) -> PermanentError | None:
@@ -86,7 +89,7 @@ def final(error: BaseException, server: str) -> PermanentError | None:
         return None
     if isinstance(origin, AuthenticationError):
         return PermanentError(
-            f"Redis at {server} refuses the login ({redact(str(origin))}): "
+            f"Redis at {server} refuses the login ({_said(origin)}): "
             "check the URL's user and password; special characters must be percent-encoded"
         )
     if isinstance(origin, ssl.SSLError) and not isinstance(origin, ssl.SSLEOFError | ssl.SSLZeroReturnError):
@@ -98,7 +101,7 @@ def final(error: BaseException, server: str) -> PermanentError | None:
         return PermanentError(f"what answers at {server} is no Redis server; check host and port")
     if isinstance(origin, ResponseError):
         return PermanentError(
-            f"Redis at {server} refuses the connection ({redact(str(origin))}): "
+            f"Redis at {server} refuses the connection ({_said(origin)}): "
             "check the URL's database and user; a cluster has database 0 only"
         )
     return None
@@ -112,7 +115,13 @@ def told(error: BaseException) -> str:
     if f"[Errno {ECONNREFUSED}]" in str(origin):
         return "it refused the connection"
     strerror = origin.strerror if isinstance(origin, OSError) else None
-    return redact(strerror or str(origin)).rstrip(".")
+    return redact(strerror or _said(origin)).rstrip(".")
+
+
+def _said(error: BaseException) -> str:
+    """An error's text, but for the arguments that a server repeats of a command which it doesn't know: a
+    password is one of them."""
+    return redact(str(error).partition(", with args beginning with")[0])
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import logging
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, NamedTuple
 
 from flowrra.clock import Clock
+from flowrra.exceptions import DecodingError
 from flowrra.message import Record
 from flowrra.redis.calls import Call, Plain, Role
 from flowrra.redis.records import record_key, unpack_record
 from flowrra.redis.runs import OUTCOMES, RUNS_KEY, Runs, index_of, microseconds
 from flowrra.redis.scripts import Script
 from flowrra.redis.server import Server
-from flowrra.redis.statistics import Counts
+from flowrra.redis.statistics import counts_key, minutes_kept, read_rows
 from flowrra.reports import RecordPage, RunFilter, TaskStatistics
 
 _COUNT: Final = Script("count runs", "clock", "history", "choose_runs", "count_runs")
@@ -22,8 +24,12 @@ _UNLIST: Final = Script("unlist runs", "clock", "history", "unlist_runs")
 
 #: Records that are fetched at once, at most.
 _FETCHED: Final = 200
+#: Minutes whose counts are fetched at once.
+_MINUTES: Final = 240
 #: Entries of the indexes that one call looks at, at most.
-_LOOKED_AT: Final = 5_000
+_LOOKED_AT: Final = 2_000
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class _Listed(NamedTuple):
@@ -77,30 +83,38 @@ class RedisHistory:
 
     async def statistics(self, since: float) -> list[TaskStatistics]:
         """Rows by minute, then task; of the last day."""
-        counts = Counts(since, self._clock.time())
-        calls = [Plain(("HGETALL", key), RUNS_KEY) for key in counts.keys]
-        return counts.rows(await self._server.run(Role.COMMAND, calls))
+        rows: list[TaskStatistics] = []
+        minutes = minutes_kept(since, self._clock.time())
+        for start in range(0, len(minutes), _MINUTES):
+            part = minutes[start : start + _MINUTES]
+            calls = [Plain(("HGETALL", counts_key(minute)), RUNS_KEY) for minute in part]
+            rows += read_rows(part, await self._server.run(Role.COMMAND, calls))
+        return rows
 
     async def delete(self, ids: Sequence[str]) -> int:
         """Forget records; one that is stored at the same time may stay."""
-        records = await self.get(ids)
+        stored = await self._stored(ids)
         calls = [Plain(("UNLINK", key), key) for key in map(record_key, ids)]
         counts: list[int] = await self._server.run(Role.COMMAND, calls)
+        found = _readable(zip(ids, stored, strict=True))
         await self._unlist([
             _Listed(record.message.id, b"%d" % microseconds(record.finished_at), index_of(record).encode())
-            for record in records
-            if record is not None
+            for record in found
         ])  # fmt: skip
         return sum(counts)
 
     async def get(self, ids: Sequence[str]) -> list[Record | None]:
         """The record of each id, or None."""
-        calls = [Plain(("GET", key), key) for key in map(record_key, ids)]
-        stored = await self._server.run(Role.COMMAND, calls)
+        stored = await self._stored(ids)
         return [
             None if data is None else unpack_record(task_id, data)
             for task_id, data in zip(ids, stored, strict=True)
         ]
+
+    async def _stored(self, ids: Sequence[str]) -> list[Any]:
+        """What is kept under each id, as bytes, or None."""
+        calls = [Plain(("GET", key), key) for key in map(record_key, ids)]
+        return await self._server.run(Role.COMMAND, calls)
 
     async def _listed(
         self, where: RunFilter, first: int, cursor: str | None
@@ -134,10 +148,10 @@ class RedisHistory:
         return (*self._runs.bounds, where.queue or "", where.task or "", outcomes, since, until)
 
     async def _fetch(self, listed: Sequence[_Listed]) -> list[Record]:
-        """The records that are still there; the others are taken off the indexes."""
-        found = await self.get([each.id for each in listed])
-        await self._unlist([each for each, record in zip(listed, found, strict=True) if record is None])
-        return [record for record in found if record is not None]
+        """The records that are still there and can be read; those that are gone are unlisted."""
+        stored = await self._stored([each.id for each in listed])
+        await self._unlist([each for each, data in zip(listed, stored, strict=True) if data is None])
+        return _readable((each.id, data) for each, data in zip(listed, stored, strict=True))
 
     async def _unlist(self, listed: Sequence[_Listed]) -> None:
         for start in range(0, len(listed), _FETCHED):
@@ -146,6 +160,18 @@ class RedisHistory:
 
     async def _ask(self, script: Script, arguments: Sequence[Any]) -> Any:
         return (await self._server.run(Role.COMMAND, [Call(script, (RUNS_KEY,), arguments)]))[0]
+
+
+def _readable(stored: Iterable[tuple[str, bytes | None]]) -> list[Record]:
+    """Records by id, without those that are gone or that a newer version wrote."""
+    found: list[Record] = []
+    for task_id, data in stored:
+        try:
+            if data is not None:
+                found.append(unpack_record(task_id, data))
+        except DecodingError as error:
+            _logger.warning("%s; it is left out", error)
+    return found
 
 
 def _read_cursor(cursor: str | None) -> tuple[Any, Any]:

@@ -9,9 +9,6 @@ from flowrra.exceptions import DecodingError
 from flowrra.message import Delivery, Entry, Message, Place, Receipt
 from flowrra.redis.messages import unpack_message
 
-#: Values of one delivery in a script's answer.
-_FIELDS: Final = 6
-
 _PLACES: Final = {
     b"ready": Place.READY,
     b"delayed": Place.DELAYED,
@@ -37,24 +34,33 @@ class Handed(NamedTuple):
     unreadable: list[Receipt]
 
 
-def read_deliveries(values: Sequence[Any], queues: Sequence[str], claimed_at: float) -> Handed:
-    """Read deliveries: number of the queue, id, fence, deliveries, task and state of each."""
+def read_deliveries(groups: Sequence[Sequence[Any]], queues: Sequence[str], claimed_at: float) -> Handed:
+    """Read groups of deliveries: the number of the queue; id, task and what is special of each."""
     deliveries: list[Delivery] = []
     unreadable: list[Receipt] = []
-    for at in range(0, len(values), _FIELDS):
-        number, raw_id, fence, count, task, state = values[at : at + _FIELDS]
-        task_id, queue = raw_id.decode(), queues[number - 1]
-        receipt = Receipt(task_id, queue, int(fence))
-        stamp, _, data = task.partition(b" ")
-        try:
-            message = unpack_message(task_id, queue, data)
-            submitted = int(stamp) / 1_000_000
-        except ValueError:
-            unreadable.append(receipt)
-            continue
-        expires_at = None if message.expires is None else submitted + message.expires
-        deliveries.append(Delivery(message, receipt, int(count), submitted, claimed_at, expires_at, state))
+    for group in groups:
+        queue = queues[group[0] - 1]
+        items = iter(group)
+        next(items)
+        for raw_id, task, special in zip(items, items, items, strict=True):
+            task_id = raw_id.decode()
+            fence, count, state = _special(special) if special else (1, 1, b"")
+            receipt = Receipt(task_id, queue, fence)
+            try:
+                stamp, _, data = task.partition(b" ")
+                message, submitted = unpack_message(task_id, queue, data), int(stamp) / 1_000_000
+            except (AttributeError, ValueError):
+                unreadable.append(receipt)
+                continue
+            expires_at = None if message.expires is None else submitted + message.expires
+            deliveries.append(Delivery(message, receipt, count, submitted, claimed_at, expires_at, state))
     return Handed(deliveries, unreadable)
+
+
+def _special(text: bytes) -> tuple[int, int, bytes]:
+    """Fence, deliveries and state of a task that was handed out before."""
+    fence, count, state = text.split(b" ", 2)
+    return int(fence), int(count), state
 
 
 class Past(NamedTuple):

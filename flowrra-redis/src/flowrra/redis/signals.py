@@ -6,15 +6,18 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Collection, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from flowrra.clock import Clock, sleep
-from flowrra.exceptions import FlowrraError, TransientError
+from flowrra.exceptions import FlowrraError, PermanentError, TransientError
 from flowrra.redis.board import WORKERS_KEY
 from flowrra.redis.calls import Plain, Role
 from flowrra.redis.server import Server
 from flowrra.redis.subscription import Subscription
 from flowrra.reports import Event
+
+#: A listener's queue. After None or an error comes nothing more.
+Listener: TypeAlias = "asyncio.Queue[Event | PermanentError | None]"
 
 EVENTS: Final = "flowrra:events"
 #: Where workers hear orders, apart from all that they would have to skip.
@@ -46,8 +49,10 @@ class RedisStream:
         self._server = server
         self._subscription = subscription
         self._clock = clock
-        #: None in a queue: there will be no more.
-        self._listeners: dict[asyncio.Queue[Event | None], Collection[str] | None] = {}
+        self._listeners: dict[Listener, Collection[str] | None] = {}
+        #: The channels that are subscribed, and the task that brings them into line with the listeners.
+        self._tuned: set[str] = set()
+        self._tuning: asyncio.Task[None] | None = None
         self._marking: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._mark_seen = False
@@ -75,16 +80,23 @@ class RedisStream:
         await self._server.run(Role.COMMAND, calls)
 
     async def events(self, kinds: Collection[str] | None = None) -> AsyncGenerator[Event, None]:
-        """Events from the first step of the iteration on, until the backend is closed."""
-        listener: asyncio.Queue[Event | None] = asyncio.Queue(BACKLOG)
+        """Events from the first step of the iteration on, until the backend is closed. A server that is
+        away is waited for.
+
+        Raises:
+            PermanentError: The server refuses the login or the channels.
+        """
+        listener: Listener = asyncio.Queue(BACKLOG)
         self._listeners[listener] = kinds
+        self._tune()
         try:
-            await self._listen()
             while (event := await listener.get()) is not None:
+                if isinstance(event, PermanentError):
+                    raise event
                 yield event
         finally:
             self._listeners.pop(listener, None)
-            await self._listen_less()
+            self._tune()
 
     def take(self, channel: str, message: bytes) -> None:
         """Events came."""
@@ -95,14 +107,19 @@ class RedisStream:
 
     async def close(self) -> None:
         """End every listener's iterator."""
-        for listener in self._listeners:
-            _put(listener, None)
-        self._listeners.clear()
-        tasks = [task for task in (self._marking, self._looking) if task is not None]
-        self._marking = self._looking = None
+        self._end(None)
+        tasks = [task for task in (self._tuning, self._marking, self._looking) if task is not None]
+        self._tuning = self._marking = self._looking = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._tuned = set()
+
+    def _end(self, last: PermanentError | None) -> None:
+        """Let every listener come to its end, with an error if there is one."""
+        for listener in self._listeners:
+            _put(listener, last)
+        self._listeners.clear()
 
     def _watches(self) -> bool:
         """Whether a listener of this process wants more than orders."""
@@ -114,22 +131,29 @@ class RedisStream:
         wanted = {ORDERS: wants_orders, EVENTS: self._watches()}
         return {channel for channel, is_wanted in wanted.items() if is_wanted}
 
-    async def _listen(self) -> None:
-        while True:
+    def _tune(self) -> None:
+        """Go by the listeners that there are now."""
+        if self._channels() != self._tuned and (self._tuning is None or self._tuning.done()):
+            self._tuning = asyncio.create_task(self._tune_in())
+        if self._watches():
+            self._marking = self._marking or asyncio.create_task(self._keep_marked())
+        elif self._marking is not None:
+            self._marking.cancel()
+            self._marking = None
+
+    async def _tune_in(self) -> None:
+        """Subscribe to what the listeners need, and to nothing else. No listener's own end can disturb it."""
+        while (wanted := self._channels()) != self._tuned:
             try:
-                await self._subscription.subscribe(*self._channels())
-                break
+                await self._subscription.unsubscribe(*(self._tuned - wanted))
+                if more := wanted - self._tuned:
+                    await self._subscription.subscribe(*more)
+                self._tuned = wanted
             except TransientError as error:
                 _logger.warning("can't listen to events: %s; trying again", error)
                 await sleep(self._clock, _TRY_AGAIN)
-        if self._watches() and self._marking is None:
-            self._marking = asyncio.create_task(self._keep_marked())
-
-    async def _listen_less(self) -> None:
-        if not self._watches() and self._marking is not None:
-            self._marking.cancel()
-            self._marking = None
-        await self._subscription.unsubscribe(*({EVENTS, ORDERS} - self._channels()))
+            except PermanentError as error:
+                self._end(error)
 
     async def _keep_marked(self) -> None:
         mark = Plain(("SET", _MARK, "1", "PX", _MARK_LASTS), _MARK)
@@ -150,7 +174,7 @@ class RedisStream:
         self._looked_at = self._clock.monotonic()
 
 
-def _put(listener: asyncio.Queue[Event | None], event: Event | None) -> None:
+def _put(listener: Listener, event: Event | PermanentError | None) -> None:
     if listener.full():
         listener.get_nowait()
     listener.put_nowait(event)

@@ -16,26 +16,25 @@ _FINAL: Final = (TaskStatus.SUCCESS, TaskStatus.FAILED, TaskStatus.CANCELLED)
 _STATUSES: Final = {outcome.letter: outcome.status for outcome in OUTCOMES}
 
 
-class Counts:
-    """The counts of the minutes from *since* to *now*, both in epoch seconds."""
+def minutes_kept(since: float, now: float) -> range:
+    """The minutes from *since* to *now*, both in epoch seconds, of which there may be counts."""
+    last = int(now // 60)
+    # Another machine's clock may be a little ahead.
+    return range(max(int(since // 60), last - _KEPT), last + 3)
 
-    def __init__(self, since: float, now: float) -> None:
-        last = int(now // 60)
-        # Another machine's clock may be a little ahead.
-        self._minutes = range(max(int(since // 60), last - _KEPT), last + 3)
 
-    @property
-    def keys(self) -> list[str]:
-        """Where the counts of each minute are."""
-        return [f"{RUNS_KEY}m:{minute}" for minute in self._minutes]
+def counts_key(minute: int) -> str:
+    """Where the counts of a minute are."""
+    return f"{RUNS_KEY}m:{minute}"
 
-    def rows(self, hashes: Sequence[Sequence[bytes]]) -> list[TaskStatistics]:
-        """What was found there, by minute, then task."""
-        return [
-            tally.row(task, minute * 60)
-            for minute, found in zip(self._minutes, hashes, strict=True)
-            for task, tally in sorted(_tallies(found).items())
-        ]
+
+def read_rows(minutes: Sequence[int], hashes: Sequence[Sequence[bytes]]) -> list[TaskStatistics]:
+    """What was found there, by minute, then task."""
+    return [
+        tally.row(task, minute * 60)
+        for minute, found in zip(minutes, hashes, strict=True)
+        for task, tally in sorted(_tallies(found).items())
+    ]
 
 
 class _Tally:

@@ -46,6 +46,8 @@ class Subscription:
     async def subscribe(self, *channels: str) -> None:
         """Listen to *channels*: what is published after this returns is handed on.
 
+        Whoever is cancelled meanwhile leaves the channels subscribed, for others may wait for them too.
+
         Raises:
             TransientError: The server didn't confirm within its timeout; nothing new is subscribed.
             PermanentError: The server refuses the login or a channel; nothing new is subscribed.
@@ -68,8 +70,10 @@ class Subscription:
                 f"Redis at {self._server.name} confirmed no subscription: {told(self._trouble)}; waited for "
                 f"{self._server.timeout * SHARE:.3g} s. Check that it runs and can be reached from here"
             ) from None
-        except BaseException:
+        except FlowrraError:
             await self.unsubscribe(*new)
+            if not self._channels:
+                await self.close()
             raise
 
     async def unsubscribe(self, *channels: str) -> None:

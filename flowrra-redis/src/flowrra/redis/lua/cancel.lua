@@ -1,5 +1,5 @@
 -- KEYS: the queue's prefix.  ARGV: microseconds of the lease; the worker that holds what is handed out; ids.
--- Marks what is leased, hands out what waits. Returns now, and the ids of those marked; then deliveries as claim does.
+-- Marks what is leased, hands out what waits. Returns now, the ids of those marked, and what lease_out says of the others.
 
 local P, t = KEYS[1], now()
 local lease, worker = tonumber(ARGV[1]), ARGV[2]

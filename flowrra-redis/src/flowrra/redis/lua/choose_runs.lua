@@ -3,6 +3,7 @@
 local names, limit, ttl = {}, tonumber(ARGV[1]), tonumber(ARGV[2])
 local from = tonumber(ARGV[6]) or 0
 if ttl > 0 then
+  -- The records of what is too old expire by themselves.
   trim(limit, ttl, CLEARED)
   from = math.max(from, now() - ttl * 1000)
 end

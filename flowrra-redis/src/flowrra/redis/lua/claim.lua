@@ -1,27 +1,24 @@
 -- KEYS: the prefixes of the queues, in the order in which to serve them; all in one slot.
 -- ARGV: a name for this claim, which a repeated one has too; microseconds of the lease; worker;
 --       then of each lane: its name and its room.
--- Returns now, the time at which more may become ready or '', and of each delivery: the number of its queue,
--- id, fence, deliveries, task and state.
+-- Returns now, the time at which more may become ready or '', and what lease_out says of each group of deliveries.
 
 local t = now()
 local name, lease, worker = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local memo = KEYS[1] .. 'claim:' .. worker
 local out = { text(t), '' }
 
-local function again(deliveries)
+local function again(handed)
   -- The answer to this very claim was lost: what it handed out, as far as it is still held.
-  out[1] = deliveries.at
-  for i = 1, #deliveries, 2 do
-    local number, id = deliveries[i], deliveries[i + 1]
+  out[1] = handed.at
+  for i = 1, #handed, 2 do
+    local number, id = handed[i], handed[i + 1]
     local P = KEYS[number]
     local kept = redis.call('HGET', P .. 'past', id)
     local past = kept and read_past(kept)
-    if past and past.worker == worker and past.claimed == deliveries.at and redis.call('ZSCORE', P .. 'leases', id) then
-      local n = #out
-      out[n + 1], out[n + 2], out[n + 3], out[n + 4] = number, id, text(past.fence), text(past.deliveries)
-      out[n + 5] = redis.call('HGET', P .. 'tasks', id)
-      out[n + 6] = redis.call('HGET', P .. 'state', id) or ''
+    if past and past.worker == worker and past.claimed == handed.at and redis.call('ZSCORE', P .. 'leases', id) then
+      local meta = text(past.fence) .. ' ' .. text(past.deliveries) .. ' ' .. (redis.call('HGET', P .. 'state', id) or '')
+      out[#out + 1] = { number, id, redis.call('HGET', P .. 'tasks', id), meta }
     end
   end
   return out
@@ -75,8 +72,11 @@ if soonest then out[2] = text(soonest) end
 
 if #out > 2 then
   local handed = { name = name, at = out[1] }
-  for i = 3, #out, 6 do
-    handed[#handed + 1], handed[#handed + 2] = out[i], out[i + 1]
+  for i = 3, #out do
+    local group = out[i]
+    for k = 2, #group, 3 do
+      handed[#handed + 1], handed[#handed + 2] = group[1], group[k]
+    end
   end
   redis.call('SET', memo, cmsgpack.pack(handed), 'EX', 60)
 end

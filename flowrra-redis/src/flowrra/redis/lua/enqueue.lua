@@ -2,7 +2,8 @@
 -- ARGV: bound of waiting tasks or 0; then of each message: id, lane, the score that its priority begins with,
 --       due ('', or microseconds after now as d..., or since the epoch as e...), unique key, schedule, fire time,
 --       head and body. '' stands for none.
--- Returns nil where all are accepted, else of each: '' accepted, 'F' full, or 'D' and the id of the earlier task.
+-- Returns nil where all are accepted, else of each: '' accepted, 'F' full, or 'D' and the id of the earlier task;
+-- and one value more where the queue has never been used, or was lost with all that there was.
 -- The first write is one that redis refuses at maxmemory, so that a refused batch leaves nothing.
 
 local P, t = KEYS[1], now()
@@ -93,4 +94,5 @@ if #tasks > 0 then
     rest(P, id, moment, lane, write_past(0, 0, score, '0', lane, ''))
   end
 end
-if refused then return answers end
+if number == 0 then answers[count + 1] = 'N' end
+if refused or number == 0 then return answers end

@@ -46,20 +46,28 @@ local function advance(head)
   return head.id and head.time >= from
 end
 
+local function is_older(one, other)
+  return one.time < other.time or one.time == other.time and less(one.id, other.id)
+end
+
 -- The heads of all indexes, the newest last.
 local heads = {}
 local function enter(head)
-  local place = #heads
-  while place > 0 and (heads[place].time > head.time
-    or heads[place].time == head.time and less(head.id, heads[place].id)) do
-    place = place - 1
+  local first, last = 1, #heads + 1
+  while first < last do
+    local middle = math.floor((first + last) / 2)
+    if is_older(heads[middle], head) then
+      first = middle + 1
+    else
+      last = middle
+    end
   end
-  table.insert(heads, place + 1, head)
+  table.insert(heads, first, head)
 end
 
+local chunk = math.min(MOST, math.max(FEWEST, math.ceil(2 * wanted / #names)))
 for _, name in ipairs(names) do
   local key = index_key(name)
-  local chunk = math.min(MOST, math.max(FEWEST, math.ceil(2 * wanted / #names)))
   local head = {name = name, key = key, rank = first_rank(key), rows = {}, at = 0, chunk = chunk}
   if advance(head) then
     enter(head)

@@ -69,29 +69,29 @@ local function tidy(P, t)
 end
 
 local function lease_out(P, number, lane, ids, scores, t, lease, worker, out)
-  -- Leases tasks that were taken from their places; appends number, id, fence, deliveries, task and state of each.
+  -- Leases tasks that were taken from their places. Appends to out: the number of their queue, and for each id,
+  -- task, and '' where it is handed out for the first time, else "<fence> <deliveries> <state>".
   local tasks = redis.call('HMGET', P .. 'tasks', unpack(ids))
   local pasts = redis.call('HMGET', P .. 'past', unpack(ids))
   local extra = redis.call('EXISTS', P .. 'state', P .. 'progress', P .. 'cancels') > 0
   local states = extra and redis.call('HMGET', P .. 'state', unpack(ids)) or {}
-  local leases, kept, n = {}, {}, #out
+  local leases, kept, handed = {}, {}, { number }
   local until_text, tail = text(t + lease), ' ' .. text(t) .. ' ' .. lane .. '\n' .. worker
   for i = 1, #ids do
-    local id, past = ids[i], pasts[i]
-    local fence, deliveries = '1', '1'
+    local id, past, meta = ids[i], pasts[i], ''
     if past then
       past = read_past(past)
-      fence, deliveries = text(past.fence + 1), text(past.deliveries + 1)
-      kept[2 * i] = fence .. ' ' .. deliveries .. ' ' .. scores[i] .. tail
+      local counts = text(past.fence + 1) .. ' ' .. text(past.deliveries + 1) .. ' '
+      meta = counts .. (states[i] or '')
+      kept[2 * i] = counts .. scores[i] .. tail
     else
       kept[2 * i] = '1 1 ' .. scores[i] .. tail
     end
     kept[2 * i - 1] = id
     leases[2 * i - 1], leases[2 * i] = until_text, id
-    out[n + 1], out[n + 2], out[n + 3], out[n + 4] = number, id, fence, deliveries
-    out[n + 5], out[n + 6] = tasks[i], states[i] or ''
-    n = n + 6
+    handed[3 * i - 1], handed[3 * i], handed[3 * i + 1] = id, tasks[i], meta
   end
+  out[#out + 1] = handed
   redis.call('ZADD', P .. 'leases', unpack(leases))
   redis.call('HSET', P .. 'past', unpack(kept))
   if extra then

@@ -21,7 +21,7 @@ local function read_runs(at)
   local runs = {
     ttl = tonumber(ARGV[at]), limit = tonumber(ARGV[at + 1]), kinds = {},
     ids = {}, kind_of = {}, finished = {}, records = {},
-    refused = {}, earlier = {}, awaited = {}, record_keys = {}, waiter_keys = {},
+    refused = {}, earlier = {}, awaited = {}, keys = {},
   }
   local kinds = tonumber(ARGV[at + 2])
   at = at + 3
@@ -49,12 +49,16 @@ local function waiters_key(id)
   return 'flowrra:w:{' .. id .. '}'
 end
 
--- One question for the whole batch; mostly nobody waits and nothing is there.
+-- One question for the whole batch; mostly nobody waits and nothing is there. The keys of all records come first,
+-- then those of who waits for them.
 local function look(runs)
-  local count, keys = #runs.ids, {}
-  for i, id in ipairs(runs.ids) do
-    keys[i], keys[count + i] = record_key(id), waiters_key(id)
-    runs.record_keys[i], runs.waiter_keys[i] = keys[i], keys[count + i]
+  local ids, keys = runs.ids, runs.keys
+  local count = #ids
+  for i = 1, count do
+    keys[i] = record_key(ids[i])
+  end
+  for i = 1, count do
+    keys[count + i] = waiters_key(ids[i])
   end
   if count == 0 or redis.call('EXISTS', unpack(keys)) == 0 then
     return
@@ -71,7 +75,7 @@ end
 
 local function refuse_older(runs)
   for i in pairs(runs.earlier) do
-    local kept = fence_of(redis.call('GETRANGE', runs.record_keys[i], 0, 20))
+    local kept = fence_of(redis.call('GETRANGE', runs.keys[i], 0, 20))
     if kept > fence_of(runs.records[i]) then
       runs.refused[i] = true
     end
@@ -94,7 +98,7 @@ local function keep(runs)
   local plain, begun = {}, false
   for i, record in ipairs(runs.records) do
     if not runs.refused[i] then
-      local key = runs.record_keys[i]
+      local key = runs.keys[i]
       if not begun then
         -- The first write decides whether a full server refuses the script. This one changes nothing:
         -- storing gives the key a new expiry anyway.
@@ -107,7 +111,7 @@ local function keep(runs)
         plain[#plain + 1], plain[#plain + 2] = key, record
       end
       if runs.awaited[i] then
-        tell(runs.ids[i], runs.waiter_keys[i], record)
+        tell(runs.ids[i], runs.keys[#runs.ids + i], record)
       end
     end
   end
