@@ -5,6 +5,9 @@ the one before it, and may await: it runs inside ``async with app:``. A ``text``
 is what it prints. A block whose first line is a file's name, as in ``# name.py``, is kept under that name for
 the other programs of the page; pytest runs those that define tests.
 
+``redis://localhost:6379`` leads to a server of the tests' own. A ``bash`` block that begins with ``flowrra
+worker`` and an application that the page shows is started before the page's programs and ended after them.
+
 A block is left out only if its fence says ``python no-run`` and the line above it tells why:
 ``<!-- no-run: reason -->``.
 """
@@ -14,9 +17,12 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import indent
@@ -29,6 +35,8 @@ _FENCE = re.compile(
 )
 _NAME = re.compile(r"# ([\w.-]+\.\w+)\n")
 _PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "asyncio_mode=auto")
+_REDIS = "redis://localhost:6379"
+_WORKER = re.compile(r"flowrra worker (?P<module>\w+):.*")
 _REASON = re.compile(r"<!-- no-run: .+ -->\n\s*\Z")
 
 
@@ -80,7 +88,7 @@ class Program:
 
 def pages() -> list[Path]:
     """Every page whose Python is run."""
-    readmes = [ROOT / name / "README.md" for name in ("", "flowrra-core", "flowrra-cli")]
+    readmes = [ROOT / name / "README.md" for name in ("", "flowrra-core", "flowrra-cli", "flowrra-redis")]
     return [*readmes, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -110,16 +118,22 @@ def programs(page: Path) -> Iterator[Program]:
         yield current
 
 
-def run(page: Path, folder: Path) -> None:
-    """Run every program of a page in *folder*; an AssertionError tells which one failed, and how."""
+def run(page: Path, folder: Path, redis: str) -> None:
+    """Run every program of a page in *folder*, with Redis at *redis*; an AssertionError tells which one
+    failed, and how."""
     for block in blocks(page):
         if block.file and block.info in ("python", "toml"):
-            (folder / block.file).write_text(block.code, encoding="utf-8")
+            _write(folder / block.file, block.code, redis)
+    with _workers(page, folder):
+        _run_programs(page, folder, redis)
+
+
+def _run_programs(page: Path, folder: Path, redis: str) -> None:
     tests: list[str] = []
     for program in programs(page):
         source = program.source()
         name = program.blocks[0].file or f"line_{program.line}.py"
-        (folder / name).write_text(source, encoding="utf-8")
+        _write(folder / name, source, redis)
         if re.search(r"^(async def test_|def test_|class Test)", source, re.MULTILINE):
             tests.append(name)
             continue
@@ -132,13 +146,53 @@ def run(page: Path, folder: Path) -> None:
         assert told == "", f"the tests of {page.relative_to(ROOT)} fail:\n{told}"
 
 
+def _write(file: Path, text: str, redis: str) -> None:
+    file.write_text(text.replace(_REDIS, redis), encoding="utf-8")
+
+
+@contextmanager
+def _workers(page: Path, folder: Path) -> Iterator[None]:
+    """The workers of a page at work. They drain in the end, and none may fail."""
+    matches = [_WORKER.match(block.code) for block in blocks(page) if block.info == "bash"]
+    commands = [match[0] for match in matches if match and (folder / f"{match['module']}.py").exists()]
+    with (folder / "workers.log").open("w+") as log:
+        workers = [
+            subprocess.Popen(
+                [sys.executable, "-m", *shlex.split(command, comments=True)],
+                cwd=folder, env=_environ(), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )
+            for command in commands
+        ]  # fmt: skip
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.send_signal(signal.SIGTERM)
+            codes = [_code(worker) for worker in workers]
+        log.seek(0)
+        assert not any(codes), f"a worker of {page.relative_to(ROOT)} fails:\n{log.read()}"
+
+
+def _code(worker: subprocess.Popen[bytes]) -> int:
+    """The exit code of a worker that was told to end; it is killed if it doesn't."""
+    try:
+        return worker.wait(20)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        return worker.wait()
+
+
+def _environ() -> dict[str, str]:
+    """The environment without settings of this process."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("FLOWRRA_", "PYTEST_"))}
+
+
 def _call(folder: Path, *arguments: str) -> tuple[str, str]:
-    """Call Python without settings of this process: what it told if it failed, and what it printed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOWRRA_", "PYTEST_"))}
+    """Call Python: what it told if it failed, and what it printed."""
     ended = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=kept,
+        env=_environ(),
         text=True,
         capture_output=True,
         timeout=50,

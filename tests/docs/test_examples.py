@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -57,14 +58,30 @@ def test_the_worker_runs_the_clean_up() -> None:
     assert worker.returncode == 0
 
 
+def test_workers_and_a_producer_share_a_server(redis_url: str) -> None:
+    """All tasks come back, those that failed at first as well, and processes of the worker ran them."""
+    environ = {**os.environ, "FLOWRRA_BROKER_URL": f"{redis_url}/0"}
+    command = [sys.executable, "-m", "flowrra", "worker", "distributed:app", "--processes", "2"]
+    with subprocess.Popen(command, cwd=EXAMPLES, env=environ) as worker:
+        try:
+            printed = _run("distributed.py", environ).splitlines()
+        finally:
+            worker.send_signal(signal.SIGTERM)
+    assert worker.returncode == 0
+    assert printed[:3] == ["measured: 425", "primes:   1229", "retries:  25"]
+    ran = [line.split(": ") for line in printed[3:]]
+    assert sum(int(number.split()[0]) for _, number in ran) == 100
+    assert 1 <= len(ran) <= 2
+
+
 def test_every_example_is_on_the_page() -> None:
     page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f"({path.name})" not in page] == []
 
 
-def _run(name: str) -> str:
+def _run(name: str, environ: dict[str, str] | None = None) -> str:
     command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
-    return subprocess.run(command, text=True, check=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run(command, env=environ, text=True, check=True, stdout=subprocess.PIPE).stdout
 
 
 def _load(name: str) -> ModuleType:

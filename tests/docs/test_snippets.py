@@ -9,9 +9,9 @@ from snippets import ROOT, blocks, pages, run
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_python_block_runs(page: Path, tmp_path: Path) -> None:
+def test_every_python_block_runs(page: Path, tmp_path: Path, redis_url: str) -> None:
     """And prints what the page says that it prints."""
-    run(page, tmp_path)
+    run(page, tmp_path, redis_url)
 
 
 def test_what_is_not_run_says_why() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for project in projects:
         run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, project)
     return folder
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """An empty server of the test's own."""
+    servers = import_module("servers")  # tests/redis/servers.py
+    with servers.RedisServer(appendonly="yes") as server:
+        yield server.url()
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ from environments import Environment
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_every_public_name_has_a_known_type(environment: Environment, wheels: Path) -> None:
+@pytest.mark.parametrize("package", ["flowrra", "flowrra.redis"])
+def test_every_public_name_has_a_known_type(package: str, environment: Environment, wheels: Path) -> None:
     """With everything installed that a public signature may name."""
-    environment.uv("install", "flowrra-core[testing]", "flowrra-cli", "--find-links", wheels)
+    environment.uv("install", "flowrra-core[testing]", "flowrra[all]", "--find-links", wheels)
 
-    completeness = _verify("flowrra", environment)
+    completeness = _verify(package, environment)
 
     unknown = [
         symbol["name"]
@@ -28,6 +29,7 @@ def test_every_public_name_has_a_known_type(environment: Environment, wheels: Pa
         if symbol["isExported"] and not symbol["isTypeKnown"]
     ]
     assert unknown == []
+    assert completeness["exportedSymbolCounts"]["withKnownType"] > 0
     assert completeness["completenessScore"] == 1
 
 

@@ -90,9 +90,17 @@ def start_worker(project: dict[str, Any]) -> Iterator[Callable[..., subprocess.P
     yield start
     for worker in workers:
         worker.send_signal(signal.SIGTERM)
-    for worker in workers:
-        _, told = worker.communicate(timeout=30)
-        assert worker.returncode == 0, told
+    told = [ended(worker) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * len(workers), told
+
+
+def ended(worker: subprocess.Popen[str]) -> str:
+    """What a worker said that was told to end; it is killed if it doesn't."""
+    try:
+        return worker.communicate(timeout=20)[1]
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        return worker.communicate()[1]
 
 
 def at_database(url: str, number: int) -> str:

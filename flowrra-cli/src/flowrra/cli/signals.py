@@ -13,8 +13,8 @@ class Signals:
     """What was heard so far."""
 
     def __init__(self) -> None:
-        self.first = asyncio.Event()
-        self.second = asyncio.Event()
+        self.first: asyncio.Event = asyncio.Event()
+        self.second: asyncio.Event = asyncio.Event()
         self._heard: list[signal.Signals] = []
 
     def obey(self) -> None:

@@ -15,9 +15,17 @@ class Listening:
     """Waits on the broker, one wait at a time, and wakes the worker."""
 
     def __init__(
-        self, broker: Broker, queues: Callable[[], Sequence[str]], clock: Clock, wake: Callable[[], None]
+        self,
+        broker: Broker,
+        lease: float,
+        queues: Callable[[], Sequence[str]],
+        clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
         self._broker = broker
+        # Nobody tells of a lease that ends because its worker died. Whoever asks once in a lease hears of
+        # every lease before its end.
+        self._longest = min(LONGEST_WAIT, lease)
         self._queues = queues
         self._wake = wake
         self._backoff = Backoff(clock)
@@ -36,7 +44,7 @@ class Listening:
 
     async def _wait(self, lanes: Sequence[str]) -> None:
         try:
-            await self._broker.wait(self._queues(), lanes, LONGEST_WAIT)
+            await self._broker.wait(self._queues(), lanes, self._longest)
             self._backoff.reset()
         except Exception as error:
             await self._backoff.after(error, "can't wait for tasks")

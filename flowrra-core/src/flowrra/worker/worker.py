@@ -50,7 +50,9 @@ class Worker:
         self._deadlines: Deadlines[Running] = Deadlines(parts.clock, partial(_interrupt, why=Stop.TIMEOUT))
         self._loops: list[asyncio.Task[None]] = []
         self._starting = Starting(self._start)
-        self._listening = Listening(parts.broker, lambda: self.queues, parts.clock, self._wake.set)
+        self._listening = Listening(
+            parts.broker, parts.broker_config.lease, lambda: self.queues, parts.clock, self._wake.set
+        )
         #: Unique in the world, and says where it runs.
         self.name: str = f"{socket.gethostname()}:{os.getpid()}:{new_id()[-6:]}"
         self.started_at: float = parts.clock.time()

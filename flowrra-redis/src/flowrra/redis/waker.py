@@ -12,8 +12,6 @@ from flowrra.redis.server import Server
 
 #: Seconds between two looks where the server can't wake us for everything that we wait for.
 _NAP: Final = 0.25
-#: The longest wait in seconds: no token comes when a lease ends because its worker died.
-_LONGEST: Final = 0.9
 
 
 class Waker:
@@ -26,9 +24,8 @@ class Waker:
         self._waiting = 0
 
     async def wait(self, queues: Sequence[str], lanes: Sequence[str], timeout: float) -> None:
-        """Suspend until a token for one of *lanes* comes, at most *timeout* seconds and less than one.
-        Cancelling keeps the connection as it is, for the next wait."""
-        timeout = min(timeout, _LONGEST)
+        """Suspend until a token for one of *lanes* comes, at most *timeout* seconds. Cancelling keeps the
+        connection as it is, for the next wait."""
         keys = sorted(key for queue in queues for key in wake_keys(queue, lanes))
         if not keys or not self._server.can_block:
             await asyncio.sleep(min(timeout, _NAP))

@@ -40,32 +40,47 @@ local function take(number, lane, most)
   return #ids
 end
 
-local open = {}
-for number, P in ipairs(KEYS) do
-  tidy(P, t)
-  if redis.call('EXISTS', P .. 'paused') == 0 then open[#open + 1] = number end
+local function serving(lane)
+  -- The queues that may have something for a lane. An idle worker asks often: it should cost little.
+  local found = {}
+  for number, P in ipairs(KEYS) do
+    if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'wake:' .. lane) > 0
+      and redis.call('EXISTS', P .. 'paused') == 0 then
+      found[#found + 1] = number
+    end
+  end
+  return found
+end
+
+local function timed(P) return redis.call('EXISTS', P .. 'delayed', P .. 'leases') > 0 end
+
+for _, P in ipairs(KEYS) do
+  if timed(P) then tidy(P, t) end
 end
 for i = 4, #ARGV, 2 do
-  local lane, room, serving = ARGV[i], tonumber(ARGV[i + 1]), open
-  while room > 0 and #serving > 0 do
+  local lane, room = ARGV[i], tonumber(ARGV[i + 1])
+  local queues = serving(lane)
+  while room > 0 and #queues > 0 do
     local left = {}
-    local share = math.min(AT_ONCE, math.max(1, math.floor(room / #serving)))
-    for _, number in ipairs(serving) do
+    local share = math.min(AT_ONCE, math.max(1, math.floor(room / #queues)))
+    for _, number in ipairs(queues) do
       if room == 0 then break end
       local most = math.min(share, room)
       local got = take(number, lane, most)
       room = room - got
       if got == most then left[#left + 1] = number end
     end
-    serving = left
+    queues = left
   end
 end
 
 local soonest
 for _, P in ipairs(KEYS) do
-  for _, set in ipairs({ 'delayed', 'leases' }) do
-    local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
-    if first and (not soonest or tonumber(first) < soonest) then soonest = tonumber(first) end
+  if timed(P) then
+    for _, set in ipairs({ 'delayed', 'leases' }) do
+      local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
+      if first and (not soonest or tonumber(first) < soonest) then soonest = tonumber(first) end
+    end
   end
 end
 if soonest then out[2] = text(soonest) end

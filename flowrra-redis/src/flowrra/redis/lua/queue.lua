@@ -52,19 +52,26 @@ local function join(P, id, past)
   wake(P, past.lane, 1)
 end
 
+local function leave(P, set, id)
+  -- Takes a task out of a set; its past, or nil where that is lost, as on a server that evicts keys.
+  redis.call('ZREM', P .. set, id)
+  local past = redis.call('HGET', P .. 'past', id)
+  return past and read_past(past)
+end
+
 local function tidy(P, t)
   -- Makes ready what lost its lease, in its old place, and what is due.
   local now_text = text(t)
-  local expired = redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_text, 'LIMIT', 0, AT_ONCE)
-  for _, id in ipairs(expired) do
-    redis.call('ZREM', P .. 'leases', id)
-    local past = read_past(redis.call('HGET', P .. 'past', id))
-    redis.call('ZADD', P .. 'ready:' .. past.lane, text(past.score), id)
-    wake(P, past.lane, 1)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases', '-inf', now_text, 'LIMIT', 0, AT_ONCE)) do
+    local past = leave(P, 'leases', id)
+    if past then
+      redis.call('ZADD', P .. 'ready:' .. past.lane, text(past.score), id)
+      wake(P, past.lane, 1)
+    end
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'delayed', '-inf', now_text, 'LIMIT', 0, AT_ONCE)) do
-    redis.call('ZREM', P .. 'delayed', id)
-    join(P, id, read_past(redis.call('HGET', P .. 'past', id)))
+    local past = leave(P, 'delayed', id)
+    if past then join(P, id, past) end
   end
 end
 
