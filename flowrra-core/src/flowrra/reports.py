@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from flowrra.message import Delivery, Entry, Record
 from flowrra.status import TaskStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerCapabilities:
+class BrokerCapabilities(NamedTuple):
     """What a broker can do beyond the mandatory part. A task that asks for more fails at submit."""
 
     in_process: bool = False  #: lives in this process's memory: no other process can serve it
@@ -20,24 +19,21 @@ class BrokerCapabilities:
     unique_keys: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackendCapabilities:
+class BackendCapabilities(NamedTuple):
     """What a backend is like."""
 
     in_process: bool = False  #: lives in this process's memory: no other process can read it
     durable: bool = False  #: what it stored survives its restart
 
 
-@dataclass(frozen=True, slots=True)
-class EntryPage:
+class EntryPage(NamedTuple):
     """Some entries of a queue, and the cursor of the next page, or None at the end."""
 
     entries: list[Entry]
     next: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Cancellation:
+class Cancellation(NamedTuple):
     """A waiting task comes back as a delivery for the caller to settle; a running one is marked."""
 
     delivery: Delivery | None = None
@@ -58,8 +54,7 @@ class RunFilter:
     dead: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordPage:
+class RecordPage(NamedTuple):
     """Some records, newest first, and the cursor of the next page, or None at the end."""
 
     records: list[Record]
@@ -86,8 +81,7 @@ class TaskStatistics:
     run: tuple[int, ...] = (0,) * (len(BUCKETS) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one look at an installation or a server found, and what to do if that is bad."""
 
     name: str
@@ -96,8 +90,7 @@ class Finding:
     advice: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something happened to a task, a queue or a worker. ``at`` is epoch seconds."""
 
     kind: str

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -130,8 +129,7 @@ async def _diagnose(name: str, url: str, diagnostics: Diagnostics | None) -> Seq
     except Exception as error:
         return [_failure(f"{name}: server", url, error)]
     return [
-        replace(
-            each,
+        each._replace(
             name=f"{name}: {each.name}",
             detail=redact(each.detail),
             advice=each.advice and redact(each.advice),

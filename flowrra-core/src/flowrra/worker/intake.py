@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowrra.exceptions import DecodingError
 from flowrra.message import FORMAT, Delivery, Settlement
 from flowrra.state import decode_state
-from flowrra.worker.running import Running, bury, expire, park
+from flowrra.worker.running import SUSPICIOUS, Running, bury, expire, park, stand_aside
 
 if TYPE_CHECKING:
     from flowrra.call import Call
@@ -35,6 +35,10 @@ class Intake:
         self._max_deliveries = max_deliveries
         self._worker = worker
         self._on_progress = on_progress
+        #: From which delivery on a task is suspected of killing its workers: it has seen two of them die, and
+        #: fewer only where few are allowed.
+        self._suspicious = max(2, min(SUSPICIOUS, max_deliveries))
+        self._suspect: Running | None = None
 
     def take(self, delivery: Delivery, started: float) -> Running | Settlement:
         """A task to run, from *started* (monotonic) on, or the settlement of one that is not to be run."""
@@ -48,9 +52,18 @@ class Intake:
         if delivery.expires_at is not None and _expired(delivery):
             return expire(delivery, self._worker)
         try:
-            return Running(delivery, task, self._config, self._worker, started, self._on_progress)
+            running = Running(delivery, task, self._config, self._worker, started, self._on_progress)
         except DecodingError as error:
             return bury(delivery, f"its state can't be read: {error}", self._worker)
+        return running if delivery.deliveries < self._suspicious else self._isolated(running)
+
+    def _isolated(self, running: Running) -> Running | Settlement:
+        """Let one suspect run at a time: the one that kills its worker must not take the others along, until
+        they too have died too often. They stand aside, uncounted."""
+        if self._suspect is not None and not self._suspect.has_ended:
+            return stand_aside(running.delivery)
+        self._suspect = running
+        return running
 
 
 def _expired(delivery: Delivery) -> bool:

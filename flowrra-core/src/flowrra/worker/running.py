@@ -21,6 +21,10 @@ from flowrra.worker.failure import Failure, describe, timed_out
 
 #: Seconds after which a task that no worker knows is given up.
 UNKNOWN_FOR: Final = 7 * 24 * 3600.0
+#: From its third delivery on a task is suspected of killing its workers.
+SUSPICIOUS: Final = 3
+#: Seconds for which a suspect stands aside while another runs.
+ASIDE: Final = 1.0
 #: The longest pause, in seconds, before a task is offered again to workers that may know it.
 PARK_LONGEST: Final = 60.0
 
@@ -206,6 +210,11 @@ def park(delivery: Delivery, why: str, worker: str) -> Settlement:
         return bury(delivery, f"{why}, and no other worker ran it for 7 days", worker)
     delay = min(PARK_LONGEST, 2.0 ** min(state.parked - 1, 10))
     return Settlement(delivery.receipt, Verdict.RELEASE, delay=delay, state=state.encode())
+
+
+def stand_aside(delivery: Delivery) -> Settlement:
+    """Put back for a moment, uncounted, what must not run beside another."""
+    return Settlement(delivery.receipt, Verdict.RELEASE, delay=ASIDE, state=delivery.state)
 
 
 def _unstarted(delivery: Delivery, status: TaskStatus, reason: str, worker: str | None) -> Record:

@@ -39,7 +39,8 @@ def read_deliveries(groups: Sequence[Sequence[Any]], queues: Sequence[str], clai
     deliveries: list[Delivery] = []
     unreadable: list[Receipt] = []
     for group in groups:
-        queue = queues[group[0] - 1]
+        number: int = group[0]
+        queue = queues[number - 1]
         items = iter(group)
         next(items)
         for raw_id, task, special in zip(items, items, items, strict=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable, Sequence
-from secrets import token_hex
 from typing import Final, TypeAlias
 
 from flowrra.clock import Clock, Timer
@@ -41,7 +41,7 @@ class Waiting:
         self._subscription = subscription
         self._clock = clock
         #: Where this process is sent what it waits for.
-        self.channel: Final = f"flowrra:reply:{token_hex(10)}"
+        self.channel: Final = f"flowrra:reply:{os.urandom(10).hex()}"
         self._is_subscribed = False
         self._waiters: dict[str, list[Waiter]] = {}
         #: Of those ids, the ones that the server knows to be waited for.
