@@ -289,11 +289,13 @@ def command(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
     environ = {name: value for name, value in os.environ.items() if not name.startswith("FLOWRRA_")}
 
+    settings = {"FLOWRRA_BROKER_SOCKET_TIMEOUT": "1", "COLUMNS": "200"}
+
     def command(url: str, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", "from flowrra.cli.main import main; main()", *arguments],
-            cwd=tmp_path, env=environ | {"FLOWRRA_BROKER_URL": url, "FLOWRRA_BROKER_SOCKET_TIMEOUT": "1"},
-            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=tmp_path, env=environ | settings | {"FLOWRRA_BROKER_URL": url}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         started.append(process)
         return process

@@ -1,4 +1,4 @@
-"""Tasks under which workers died more than once: they run one at a time, so that one can't take others along."""
+"""Tasks under which workers died more than once run one at a time: one can't take others along."""
 
 from __future__ import annotations
 

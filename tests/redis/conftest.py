@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import redis
+from proxy import Proxy
+from servers import RedisCluster, RedisServer, environment_url
 
 from flowrra.redis.addresses import Address
 from flowrra.redis.link import Link
 from flowrra.redis.server import Server
 from flowrra.url import URL
-from proxy import Proxy
-from servers import RedisCluster, RedisServer, environment_url
 
 
 @pytest.fixture(scope="session")

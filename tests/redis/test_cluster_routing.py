@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import redis
+from proxy import Proxy
 from redis.crc import key_slot
+from servers import RedisCluster, RedisServer, until
 
 from flowrra.exceptions import PermanentError, TransientError
 from flowrra.redis.calls import Call, Plain, Role
 from flowrra.redis.scripts import Script
 from flowrra.redis.server import Server
-from proxy import Proxy
-from servers import RedisCluster, RedisServer, until
 
 MakeServer = Callable[..., Server]
 

@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable
 
 import pytest
+from proxy import Proxy
 from redis.exceptions import ResponseError
+from servers import RedisServer, free_port, until
 
 from flowrra.exceptions import PermanentError, TransientError
 from flowrra.redis.link import Link
-from proxy import Proxy
-from servers import RedisServer, free_port, until
 
 SECRET = "canary/42:?@"
 

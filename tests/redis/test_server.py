@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from proxy import Proxy
+from servers import RedisServer, free_port
 
 from flowrra.exceptions import PermanentError, TransientError
 from flowrra.redis import scripts
 from flowrra.redis.calls import Call, Plain, Role
 from flowrra.redis.scripts import Script
 from flowrra.redis.server import Server
-from proxy import Proxy
-from servers import RedisServer, free_port
 
 MakeServer = Callable[..., Server]
 

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
+from proxy import Proxy
+from servers import RedisCluster, RedisServer, free_port, until
 
 from flowrra.exceptions import PermanentError, TransientError
 from flowrra.redis.calls import Plain, Role
 from flowrra.redis.server import Server
 from flowrra.redis.subscription import Subscription
-from proxy import Proxy
-from servers import RedisCluster, RedisServer, free_port, until
 
 MakeServer = Callable[..., Server]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from flowrra.clock import Clock, sleep
-from flowrra.exceptions import TransientError
+from flowrra.exceptions import FlowrraError
 from flowrra.protocols import Executor, WorkerBoard
 from flowrra.reports import WorkerBeat
 from flowrra.worker.backoff import Backoff
@@ -37,7 +37,7 @@ class Beating:
         """Leave the board."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        with contextlib.suppress(TransientError):
+        with contextlib.suppress(FlowrraError):  # whoever doesn't leave counts as lost, then is gone
             await self._board.leave(self._worker.name)
 
     async def _run(self) -> None:

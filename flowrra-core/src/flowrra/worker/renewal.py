@@ -21,6 +21,8 @@ logger: logging.Logger = logging.getLogger("flowrra.worker")
 
 #: Seconds between two reports of progress.
 PROGRESS_EVERY: Final = 1.0
+#: Seconds that connecting may take, however short the lease.
+OPEN_WITHIN: Final = 5.0
 #: Seconds for which the worker's loop may be blocked before its leases are given up.
 MAX_BLOCK: Final = 300.0
 
@@ -226,14 +228,17 @@ class ThreadRenewing:
 
     async def _keep(self) -> None:
         """Take rounds until told to stop, or until the worker's loop is gone."""
-        await self._guarded(self._open())
-        due = time.monotonic() + self._lease / 3
+        third = self._lease / 3
+        await self._guarded(self._open(), max(third, OPEN_WITHIN))
+        due = time.monotonic() + third
         while not await self._pause(min(PROGRESS_EVERY, self._lease / 6)) and not self._home.is_closed():
+            if not self._is_open and not await self._guarded(self._open(), max(third, OPEN_WITHIN)):
+                continue
             now = time.monotonic()
             full, progressed = now >= due, self._take_progressed(now)
-            if (full or progressed) and await self._guarded(self._round(progressed, full)) and full:
-                due = now + self._lease / 3
-        await self._guarded(self._broker.close())
+            if (full or progressed) and await self._guarded(self._round(progressed, full), third) and full:
+                due = now + third
+        await self._guarded(self._broker.close(), third)
 
     def _take_progressed(self, now: float) -> set[Call]:
         """Calls whose progress is to be sent now."""
@@ -254,15 +259,15 @@ class ThreadRenewing:
             await asyncio.wait_for(self._stopped.wait(), seconds)
         return self._stopped.is_set()
 
-    async def _guarded(self, step: Awaitable[None]) -> bool:
-        """Take a step in at most a third of a lease; whether it worked. A failure is said once."""
-        limit = asyncio.timeout(self._lease / 3)
+    async def _guarded(self, step: Awaitable[None], within: float) -> bool:
+        """Take a step in at most *within* seconds; whether it worked. A failure is said once."""
+        limit = asyncio.timeout(within)
         try:
             async with limit:
                 await step
         except Exception as error:
             if not self._failing:
-                late = TimeoutError(f"no answer within {self._lease / 3:g} s")
+                late = TimeoutError(f"no answer within {within:g} s")
                 _complain(late if limit.expired() else error)
             self._failing = True
         else:
@@ -274,8 +279,6 @@ class ThreadRenewing:
         self._home.call_soon_threadsafe(self._tick)
         if blocked > MAX_BLOCK:
             raise PermanentError(f"the worker's loop has been blocked for more than {MAX_BLOCK:g} s")
-        if not self._is_open:
-            await self._open()
         pairs = [pair for pair in self._held() if full or pair[1] in progressed]
         renewals = [Renewal(receipt, call.progress_data) for receipt, call in pairs]
         if renewals:

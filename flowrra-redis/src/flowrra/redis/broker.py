@@ -36,8 +36,9 @@ _LOOK_EVERY: Final = 0.05
 class RedisBroker:
     """Queues on a Redis server or cluster, for any number of processes and machines.
 
-    What it accepted survives as far as the server's persistence goes: ``appendonly yes`` loses nothing when
-    the server's process dies. All times are the server's. Without ``max_queue_size`` queues have no bound.
+    What it accepted survives as far as the server's persistence goes: with ``appendonly yes``, ``appendfsync
+    always`` loses nothing, and ``everysec`` the last second or two at most. All times are the server's.
+    Without ``max_queue_size`` queues have no bound.
     """
 
     def __init__(self, config: BrokerConfig, clock: Clock | None = None) -> None:

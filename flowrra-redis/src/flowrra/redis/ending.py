@@ -125,7 +125,8 @@ class Ending:
                     args += (task_id, fence, progress or b"")
                 calls.append(Call(RENEW, (queue_prefix(queue),), args))
                 order += part
-        replies = await self._server.run(Role.SETTLE, calls)
+        # By this connection, so that the thread that only renews needs no other.
+        replies = await self._server.run(Role.COMMAND, calls)
         digits = b"".join(replies)
         answers = {position: _HOLDINGS[digit] for position, digit in zip(order, digits, strict=True)}
         return [answers[position] for position in range(len(renewals))]

@@ -19,7 +19,7 @@ from flowrra.redis.statistics import counts_key, minutes_kept, read_rows
 from flowrra.reports import RecordPage, RunFilter, TaskStatistics
 
 _COUNT: Final = Script("count runs", "clock", "history", "choose_runs", "count_runs")
-_PAGE: Final = Script("list runs", "clock", "history", "choose_runs", "page_runs")
+_PAGE: Final = Script("list runs", "clock", "history", "order", "choose_runs", "page_runs")
 _UNLIST: Final = Script("unlist runs", "clock", "history", "unlist_runs")
 
 #: Records that are fetched at once, at most.

@@ -54,15 +54,17 @@ class Link:
     async def block(self, command: Command, seconds: float) -> Any:
         """Send a command that the server answers within *seconds*, and return its reply.
 
-        None also if the connection broke: it is open again, and the caller should look for itself.
+        None also if the connection broke, or fell silent for half of the timeout too long: it is open again,
+        and the caller should look for itself.
 
         Raises:
             TransientError: No reply within *seconds* and the timeout.
             PermanentError: As for ``call``.
         """
-        patience = Patience(seconds / SHARE + self._timeout, resend=False)
+        patience = Patience(seconds / SHARE + self._timeout, resend=self._resend)
+        spare = self._timeout / 2 if self._resend else 0.0
         try:
-            return (await self.attempt([command], patience.until))[0]
+            return (await self.attempt([command], patience.until - spare))[0]
         except BROKEN as error:
             failure = error
         while True:

@@ -12,6 +12,8 @@ from flowrra.redis.server import Server
 
 #: Seconds between two looks where the server can't wake us for everything that we wait for.
 _NAP: Final = 0.25
+#: The longest wait, in seconds, for one answer: a network that falls silent is noticed soon after it.
+_LONGEST: Final = 2.0
 
 
 class Waker:
@@ -33,9 +35,15 @@ class Waker:
         groups = self._server.groups(keys)
         if len(groups) > 1:  # in a cluster, one command waits for the keys of one slot only
             keys, timeout = [keys[index] for index in groups[0]], min(timeout, _NAP)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout
         self._waiting += 1
         try:
-            await asyncio.shield(await self._pop(keys, timeout))
+            while (now := loop.time()) < end:
+                longest = min(end - now, _LONGEST)
+                token = await asyncio.shield(await self._pop(keys, longest))
+                if token is not None or loop.time() - now < longest:
+                    return  # a token, or a connection that was lost and is back
         finally:
             self._waiting -= 1
 

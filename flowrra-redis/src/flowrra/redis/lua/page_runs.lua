@@ -5,17 +5,6 @@
 local cursor_time, cursor_id, wanted, most, prefix = ARGV[8], ARGV[9], tonumber(ARGV[10]), tonumber(ARGV[11]), ARGV[12]
 local FEWEST, MOST = 4, 256
 
--- Byte by byte, as Redis sorts members: `<` would go by the server's locale.
-local function less(one, other)
-  for i = 1, math.min(#one, #other) do
-    local a, b = string.byte(one, i), string.byte(other, i)
-    if a ~= b then
-      return a < b
-    end
-  end
-  return #one < #other
-end
-
 -- How many entries of an index stand before the page. Among many of the cursor's time, search by halves.
 local function first_rank(key)
   if cursor_time == '' then

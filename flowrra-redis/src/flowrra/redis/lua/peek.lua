@@ -7,8 +7,8 @@ local backwards = place == 'dead'
 
 local function is_behind(id, its)
   if score == '' or tonumber(its) ~= tonumber(score) then return true end
-  if backwards then return id < last end
-  return id > last
+  if backwards then return less(id, last) end
+  return less(last, id)
 end
 
 local function page(set)
