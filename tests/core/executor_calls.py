@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections.abc import Awaitable, Callable
@@ -40,13 +41,14 @@ async def exists(*files: Path) -> None:
     await until(lambda: all(file.exists() for file in files))
 
 
-def no_child_is_left() -> bool:
-    """Whether this process has no child, not even one that ended and wasn't collected."""
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return True
-    return False
+def children() -> set[int]:
+    """Process ids of this process's children, those included that ended and weren't collected."""
+    found: set[int] = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(status.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                found.add(int(status.parent.name))
+    return found
 
 
 async def error_of(awaitable: Awaitable[object]) -> BaseException:

@@ -14,7 +14,7 @@ from typing import Any
 
 import cpu_functions
 import pytest
-from executor_calls import error_of, exists, make_call, no_child_is_left, until
+from executor_calls import children, error_of, exists, make_call, until
 
 from flowrra.config import ExecutorConfig
 from flowrra.exceptions import ExecutorCrashedError
@@ -25,12 +25,13 @@ from flowrra.serialization import decode_value
 @pytest.fixture
 async def executor() -> AsyncIterator[CPUExecutor]:
     """Three slots; no process may be left in the end."""
+    before = children()
     made = CPUExecutor(ExecutorConfig(cpu_workers=3))
     await made.start()
     yield made
     await made.stop(0)
     assert made.pids == ()
-    assert no_child_is_left()
+    assert children() <= before
 
 
 async def run(executor: CPUExecutor, function: Any, *args: Any) -> Any:
