@@ -15,6 +15,8 @@ from executor_calls import until
 from shared_broker import Server, SharedBackend, SharedBroker
 
 from flowrra import BackendConfig, BrokerConfig, Config, Flowrra, TransientError, discovery
+from flowrra.hookspecs import hookimpl
+from flowrra.memory import MemoryBroker
 
 
 @pytest.fixture
@@ -266,3 +268,29 @@ async def test_a_retry_that_is_asked_for_twice_on_the_way_runs_once(app: Flowrra
         await app.wait_for_result("the-same-id", 10)
         assert await app.pending_count() == 0
     assert len(runs) == 2
+
+
+async def test_plugins_hear_of_no_end_of_what_never_began() -> None:
+    """A start whose broker can't be reached, however often it is tried."""
+
+    class Away(MemoryBroker):
+        async def open(self) -> None:
+            raise TransientError("away")
+
+    heard: list[str] = []
+
+    class Plugin:
+        @hookimpl
+        def flowrra_startup(self, app: Flowrra) -> None:
+            heard.append("startup")
+
+        @hookimpl
+        def flowrra_shutdown(self, app: Flowrra) -> None:
+            heard.append("shutdown")
+
+    app = Flowrra(broker=Away())
+    app.engine.add_plugin(Plugin())
+    for _ in range(2):
+        with pytest.raises(TransientError, match="away"):
+            await app.start()
+    assert heard == []

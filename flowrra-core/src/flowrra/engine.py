@@ -48,6 +48,8 @@ class Engine:
         self._clock = clock
         self.connections: Connections = connections
         self._workshop: Workshop | None = None
+        #: Whether plugins were told of a start and not yet of its end.
+        self._is_announced = False
 
     @property
     def worker(self) -> Worker | None:
@@ -201,6 +203,7 @@ class Engine:
     async def start(self, workers: bool) -> None:
         """Open, tell plugins, and begin to work if *workers*."""
         connections = await self.connected()
+        self._is_announced = True
         await self.plugins.startup(self._app)
         if workers and connections is self.connections:
             self._workshop = Workshop(self._app, connections, self._clock, self._observer)
@@ -208,7 +211,9 @@ class Engine:
 
     async def stop(self, wait: bool, timeout: float) -> None:
         """Tell plugins, end the worker and its executors. The connections stay, until ``detach``."""
-        await self.plugins.shutdown(self._app)
+        if self._is_announced:
+            self._is_announced = False
+            await self.plugins.shutdown(self._app)
         if self._workshop is not None:
             await self._workshop.close(wait, timeout)
             self._workshop = None
