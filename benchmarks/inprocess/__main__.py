@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.inprocess.environments import prepare
-from benchmarks.inprocess.peers import ENTRANTS, OURS, Entrant
+from benchmarks.environments import prepare
+from benchmarks.inprocess.peers import ENTRANTS, IMPORTED, OURS, Entrant
 from benchmarks.inprocess.report import Rates, Verdict, import_verdict, rate_verdicts, settings, table
-from benchmarks.inprocess.rounds import Measurement, run_rounds, time_imports
+from benchmarks.inprocess.rounds import Measurement, run_rounds
+from benchmarks.rounds import machine, time_imports
 
 
 def main() -> int:
     """Run what the command line asks for."""
     options = _options()
     entrants = [entrant for entrant in ENTRANTS if entrant.name in options.peers]
-    pythons = {name: prepare(name) for name in dict.fromkeys(entrant.environment for entrant in entrants)}
-    machine = _machine()
+    pythons = {
+        name: prepare(name, ["flowrra-core"] if name in OURS else ())
+        for name in dict.fromkeys(entrant.environment for entrant in entrants)
+    }
+    where = machine()
     measurements = _measure(entrants, pythons, options.rounds, options.tasks)
     ours = next((pythons[name] for name in sorted(OURS) if name in pythons), None)
-    imports = time_imports(ours, options.imports) if ours else {}
+    imports = time_imports(ours, IMPORTED, options.imports) if ours else {}
     rates = Rates(measurements, options.tasks)
     verdicts = [*rate_verdicts(rates), *([import_verdict(imports)] if imports else [])]
-    _print(rates, verdicts, f"{options.tasks:,} tasks, {options.rounds} rounds, medians; {machine}")
+    _print(rates, verdicts, f"{options.tasks:,} tasks, {options.rounds} rounds, medians; {where}")
     if options.json:
-        run = {"machine": machine, "tasks": options.tasks, "imports": imports}
+        run = {"machine": where, "tasks": options.tasks, "imports": imports}
         _write(options.json, run, measurements, verdicts)
     return 0 if all(verdict.kept for verdict in verdicts) else 1
 
@@ -45,12 +47,6 @@ def _options() -> argparse.Namespace:
     add("--peers", nargs="+", choices=names, default=names, metavar="PEER", help=", ".join(names))
     add("--json", type=Path, metavar="FILE", help="write every measurement there")
     return parser.parse_args()
-
-
-def _machine() -> str:
-    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{python}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores{load}"
 
 
 def _measure(

@@ -53,5 +53,8 @@ RATE_BOUNDS = (
     RateBound("flowrra", "taskiq", 1.2),
 )
 
+#: The imports that are timed, and what each is called.
+IMPORTED = {"asyncio": "asyncio", "flowrra": "flowrra"}
+
 #: ``import flowrra`` takes at most this many times ``import asyncio``.
 IMPORT_BOUND = 1.6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from flowrra.message import Delivery, Entry, Record
@@ -40,8 +39,7 @@ class Cancellation(NamedTuple):
     running: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFilter:
+class RunFilter(NamedTuple):
     """Which records to list; what is None doesn't restrict. Times are epoch seconds of finishing."""
 
     statuses: frozenset[TaskStatus] | None = None
@@ -67,8 +65,7 @@ BUCKETS: Final[tuple[float, ...]] = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStatistics:
+class TaskStatistics(NamedTuple):
     """Counts of one task in one minute, and histograms of waiting and running over ``BUCKETS``."""
 
     task: str
@@ -101,8 +98,7 @@ class Event(NamedTuple):
     data: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerBeat:
+class WorkerBeat(NamedTuple):
     """A worker's sign of life."""
 
     name: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final
 
 from flowrra.protocols import Backend, EventStream
@@ -83,9 +82,9 @@ class SignalPromises:
         if backend.board is None:
             return
         assert await backend.board.workers() == []
-        one, two = _beat("host:1", now), replace(_beat("host:2", now), queues=None, slots={}, running=())
+        one, two = _beat("host:1", now), _beat("host:2", now)._replace(queues=None, slots={}, running=())
         await backend.board.beat(two, 30.0)
-        await backend.board.beat(replace(one, beat_at=now - 1, executed=0), 30.0)
+        await backend.board.beat(one._replace(beat_at=now - 1, executed=0), 30.0)
         await backend.board.beat(one, 30.0)
         assert sorted(await backend.board.workers(), key=lambda beat: beat.name) == [one, two]
         await backend.board.leave("host:1")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Any, Final
 
 from flowrra.redis.calls import Call, Plain, Role
@@ -31,7 +30,7 @@ class RedisBoard:
     async def beat(self, worker: WorkerBeat, ttl: float) -> None:
         """Show *worker* as alive."""
         shown = microseconds(ttl + LOST_FOR)
-        said = json.dumps(asdict(worker), separators=(",", ":"))
+        said = json.dumps(worker._asdict(), separators=(",", ":"))
         await self._server.run(Role.COMMAND, [Call(_BEAT, (WORKERS_KEY,), (worker.name, said, shown))])
 
     async def leave(self, name: str) -> None:
@@ -53,4 +52,4 @@ def _read(said: bytes) -> WorkerBeat:
     fields: dict[str, Any] = json.loads(said)
     queues = fields["queues"]
     fields |= {"queues": None if queues is None else tuple(queues), "running": tuple(fields["running"])}
-    return WorkerBeat(**{name: fields[name] for name in WorkerBeat.__slots__ if name in fields})
+    return WorkerBeat(**{name: fields[name] for name in WorkerBeat._fields if name in fields})

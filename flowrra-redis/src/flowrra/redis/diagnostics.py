@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from flowrra.clock import Clock
@@ -56,8 +55,7 @@ class ServerDiagnostics:
         latency = await self._latency()
         info = _by_name(await self._ask("INFO"))
         save = await self._ask("CONFIG", "GET", "save")
-        facts = replace(
-            self._server.facts,
+        facts = self._server.facts._replace(
             maxmemory_policy=info.get("maxmemory_policy"),
             aof=None if "aof_enabled" not in info else info["aof_enabled"] == "1",
             rdb=None if save is None else bool(save[1:] and save[1]),

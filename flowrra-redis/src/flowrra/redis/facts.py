@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
@@ -12,8 +11,7 @@ from flowrra.redis.errors import refusal
 from flowrra.redis.link import Link
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """What a server is, as it was when it was asked. None: the user may not ask for it."""
 
     version: tuple[int, ...]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from redis.exceptions import AskError, MovedError, ResponseError
@@ -67,7 +66,7 @@ class Server:
                 if isinstance(answer, ResponseError):
                     raise refusal(answer, "CLUSTER SLOTS", self.name)
                 slots.learn(answer, entry)
-                self.facts = replace(self.facts, run_id=_cluster_id(answer))
+                self.facts = self.facts._replace(run_id=_cluster_id(answer))
         except BaseException:
             await _close(slots)
             raise

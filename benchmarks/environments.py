@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.inprocess.peers import OURS
-
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "benchmarks" / "requirements"
 CACHE = ROOT / "benchmarks" / ".venv-bench"
 
+LIST = """
+import json
+from importlib.metadata import distributions
+print(json.dumps({each.metadata["Name"]: each.version for each in distributions()}))
+"""
 
-def prepare(name: str) -> Path:
-    """The interpreter of the environment *name*, built or brought up to date."""
+
+def prepare(name: str, wheels: Iterable[str] = ()) -> Path:
+    """The interpreter of the environment *name*, built or brought up to date.
+
+    *wheels* are folders of the working tree whose distributions it has besides what is pinned.
+    """
     folder = CACHE / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     pinned, stamp = _pinned(name), folder / "benchmark-stamp"
@@ -25,9 +34,16 @@ def prepare(name: str) -> Path:
         print(f"preparing the environment {name}", flush=True)
         _build(name, folder, python)
         stamp.write_text(wanted)
-    if name in OURS:
-        _install_core(python)
+    for wheel in wheels:
+        _install(python, ROOT / wheel)
     return python
+
+
+def versions(python: Path) -> dict[str, str]:
+    """The distributions that an environment has."""
+    done = subprocess.run([str(python), "-c", LIST], capture_output=True, text=True, check=True)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
 def _pinned(name: str) -> str:
@@ -42,11 +58,11 @@ def _build(name: str, folder: Path, python: Path) -> None:
         _uv("pip", "install", "--python", str(python), "--require-hashes", "-r", pinned)
 
 
-def _install_core(python: Path) -> None:
+def _install(python: Path, folder: Path) -> None:
     """As users get it: a wheel, built now from the working tree."""
     backend = str(REQUIREMENTS / "build.txt")
     options = ["--no-deps", "--reinstall", "--build-constraints", backend]
-    _uv("pip", "install", "--python", str(python), *options, str(ROOT / "flowrra-core"))
+    _uv("pip", "install", "--python", str(python), *options, str(folder))
 
 
 def _uv(*arguments: str) -> None:

@@ -1,0 +1,1 @@
+"""Flowrra on Redis beside its peers: the same tasks through each, one producer and one worker process."""

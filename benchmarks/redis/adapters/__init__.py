@@ -1,0 +1,1 @@
+"""One module per library: what its worker runs, and ``Adapter``, which submits and reads results."""
