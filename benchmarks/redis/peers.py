@@ -104,7 +104,7 @@ ENTRANTS = (
         worker=f"benchmarks.redis.on_uvloop saq {_ADAPTERS}.saq_redis.settings",
         environment="redis-saq",
         batch="gather of 100",
-        settings="retries=3 (default 1), 400 connections, queue swept before the worker starts; worker on "
+        settings="retries=3 (default 1), queue swept before the worker starts; worker on "
         "uvloop; result asked for every 1 ms (default 500)",
         guarantee="run again by the sweep (every 60 s) after its timeout of 10 s",
         drained=5_000,
